@@ -1,0 +1,61 @@
+"""Array types, the one shape check, and the two central array bundles: Embeddings and TopK.
+
+Letters: U users, I items, E interactions (edges), B a batch, K results asked for, N negatives, D dimensions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int32]  # rows of users or items
+Longs = NDArray[np.int64]  # pointers into edges, times
+Floats = NDArray[np.float32]  # weights, vectors, scores
+Doubles = NDArray[np.float64]  # metrics
+Bools = NDArray[np.bool_]
+Strings = NDArray[np.object_]  # external ids, titles; None where missing
+
+
+def check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic], *shape: int) -> None:
+    """Raise unless `array` has this dtype and shape; -1 in the shape matches any length.
+
+    Raises:
+        TypeError: another dtype.
+        ValueError: another shape.
+    """
+    if array.dtype != dtype:
+        raise TypeError(f"{name} must have dtype {np.dtype(dtype)}, got {array.dtype}")
+    fits = len(array.shape) == len(shape) and all(s in (-1, n) for s, n in zip(shape, array.shape, strict=True))
+    if not fits:
+        raise ValueError(f"{name} must have shape {shape} (-1: any), got {array.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """The best items of each asked row, best first; ids -1 and scores -inf where there are fewer than K."""
+
+    ids: Ints  # (B, K) item rows
+    scores: Floats  # (B, K) not increasing along a row
+
+    def __post_init__(self) -> None:
+        check_array("ids", self.ids, np.int32, -1, -1)
+        check_array("scores", self.scores, np.float32, *self.ids.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors whose inner products are scores.
+
+    A user who came after training gets the sum of `history[i]` over the items they took: for LightGCN that is
+    one propagation through frozen items, for MF the ridge solution (see each model's `embed`). The sum fixes
+    the vector's direction, which is all that a ranking needs.
+    """
+
+    users: Floats  # (U, D)
+    items: Floats  # (I, D)
+    history: Floats  # (I, D)
+
+    def __post_init__(self) -> None:
+        check_array("users", self.users, np.float32, -1, -1)
+        check_array("items", self.items, np.float32, -1, self.users.shape[1])
+        check_array("history", self.history, np.float32, *self.items.shape)

@@ -1,0 +1,1 @@
+"""Recommender and held-out events in, numbers with intervals out."""

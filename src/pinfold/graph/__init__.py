@@ -1,0 +1,1 @@
+"""Interactions in, BipartiteGraph out: compressed sparse rows in both directions."""

@@ -1,0 +1,1 @@
+"""Graph in, the arrays of one mini-batch out: positives and negatives."""

@@ -1,0 +1,1 @@
+"""Model in, trained model out: the one loop, its checkpoints."""
