@@ -1,0 +1,82 @@
+"""Compressed sparse rows: for every row its columns, sorted, with weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from pinfold.arrays import Floats, Ints, Longs, check_array
+
+
+@dataclass(frozen=True, slots=True)
+class Csr:
+    """A sparse (R, C) matrix; row r has the columns `ids[ptr[r]:ptr[r + 1]]`, sorted and distinct.
+
+    The arrays may be memory-mapped and are never changed.
+
+    Raises:
+        TypeError: an array of another dtype.
+        ValueError: pointers that do not fit, columns that are out of range, unsorted or repeated.
+    """
+
+    ptr: Longs  # (R + 1,)
+    ids: Ints  # (E,) columns
+    weights: Floats  # (E,)
+    n_columns: int
+
+    def __post_init__(self) -> None:
+        check_array("ptr", self.ptr, np.int64, -1)
+        check_array("ids", self.ids, np.int32, -1)
+        check_array("weights", self.weights, np.float32, len(self.ids))
+        if not len(self.ptr) or self.ptr[0] != 0 or self.ptr[-1] != len(self.ids) or (np.diff(self.ptr) < 0).any():
+            raise ValueError(f"ptr must rise from 0 to {len(self.ids)}")
+        if len(self.ids) and not (self.ids.min() >= 0 and self.ids.max() < self.n_columns):
+            raise ValueError(f"ids must lie in [0, {self.n_columns})")
+        falls = np.diff(self.ids) <= 0
+        starts = self.ptr[1:-1]
+        falls[starts[(starts > 0) & (starts < len(self.ids))] - 1] = False
+        if falls.any():
+            raise ValueError("ids must be sorted and distinct within each row")
+
+    @property
+    def n_rows(self) -> int:
+        """R, the number of rows."""
+        return len(self.ptr) - 1
+
+    def degrees(self) -> Longs:
+        """Number of entries of each row. Shape (R,)."""
+        return np.diff(self.ptr)
+
+    def row(self, row: int) -> Ints:
+        """The columns of one row."""
+        return self.ids[self.ptr[row] : self.ptr[row + 1]]
+
+    def take(self, rows: Ints) -> "Csr":
+        """The given rows, in the given order, as a Csr of their own."""
+        counts = self.degrees()[rows]
+        ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        # entry j of the result comes from: start of its row + its place within the row
+        entries = np.arange(ptr[-1]) + np.repeat(self.ptr[rows] - ptr[:-1], counts)
+        return Csr(ptr, self.ids[entries], self.weights[entries], self.n_columns)
+
+    def transpose(self) -> "Csr":
+        """The (C, R) matrix."""
+        return from_scipy(self.to_scipy().T)
+
+    def to_scipy(self) -> sparse.csr_array:
+        """The same matrix for scipy, sharing the arrays."""
+        return sparse.csr_array((self.weights, self.ids, self.ptr), shape=(self.n_rows, self.n_columns), copy=False)
+
+
+def from_scipy(matrix: sparse.sparray) -> Csr:
+    """Any scipy sparse matrix as Csr; repeated entries are summed."""
+    csr = sparse.csr_array(matrix)
+    csr.sum_duplicates()
+    return Csr(
+        csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.data.astype(np.float32), int(csr.shape[1])
+    )
+
+
+def from_pairs(rows: Ints, columns: Ints, weights: Floats, shape: tuple[int, int]) -> Csr:
+    """A Csr from parallel (E,) columns in any order; weights of a repeated pair are summed."""
+    return from_scipy(sparse.coo_array((weights, (rows, columns)), shape=shape))
