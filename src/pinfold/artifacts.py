@@ -177,7 +177,9 @@ def _check_file(folder: Path, name: str, promise: object) -> None:
     try:
         size = path.stat().st_size
         if size != promise["bytes"]:
-            raise ArtifactError(f"{path}: has {size} bytes, the manifest says {promise['bytes']}: truncated or replaced")
+            raise ArtifactError(
+                f"{path}: has {size} bytes, the manifest says {promise['bytes']}: truncated or replaced"
+            )
         if _sha256(path) != promise["sha256"]:
             raise ArtifactError(f"{path}: damaged: its SHA-256 is not the one in the manifest")
     except OSError as error:

@@ -124,5 +124,3 @@ def _tagged(annotation: Any, tag: str) -> type | None:
 def _bare(annotation: Any) -> Any:
     """An annotation without `Annotated[...]` around it."""
     return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
-
-

@@ -45,7 +45,5 @@ def read_collections(path: Path) -> Dataset:
             "SELECT collection, item FROM read_parquet($path)", {"path": str(folder.file("events.parquet"))}
         )
         events = found.fetchnumpy()
-    interactions = Interactions.of(
-        users.rows(events["collection"]), items.rows(events["item"]), len(users), len(items)
-    )
+    interactions = Interactions.of(users.rows(events["collection"]), items.rows(events["item"]), len(users), len(items))
     return Dataset(interactions, users, items, user_table, item_table, folder.json("source.json"))

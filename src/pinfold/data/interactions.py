@@ -55,11 +55,9 @@ class Interactions:
     def of(users: Ints, items: Ints, n_users: int, n_items: int) -> "Interactions":
         """Events of weight 1 without times."""
         n = len(users)
-        return Interactions(
-            users, items, np.ones(n, np.float32), np.full(n, NO_TIME, np.int64), n_users, n_items
-        )
+        return Interactions(users, items, np.ones(n, np.float32), np.full(n, NO_TIME, np.int64), n_users, n_items)
 
 
 def _check_range(name: str, rows: Ints, n: int) -> None:
-    if len(rows) and not (0 <= rows.min() and rows.max() < n):
+    if len(rows) and not (rows.min() >= 0 and rows.max() < n):
         raise ValueError(f"{name} must lie in [0, {n}), found {rows.min()} to {rows.max()}")

@@ -15,7 +15,7 @@ from pinfold.config import options
 from pinfold.data.interactions import Interactions
 from pinfold.errors import DataError
 
-Protocol = Literal["random", "leave-last-out", "time-cut", "held-out-users", "files", "none"]
+Protocol = Literal["random", "leave-last-out", "time-cut", "held-out-collections", "files", "none"]
 
 
 @options
@@ -26,7 +26,7 @@ class SplitConfig:
         Protocol,
         Field(
             description="random: a share of each user's events; leave-last-out: each user's newest event; time-cut: the "
-            "newest events of all; held-out-users: whole users (collections), half of each one's events given; "
+            "newest events of all; held-out-collections: whole users (collections), half of each one's events given; "
             "files: the test events are in data.test; none: learn from everything, judge nothing"
         ),
     ] = "random"
@@ -86,7 +86,7 @@ def split_events(events: Interactions, config: SplitConfig, seed: int, test: Int
     match config.protocol:
         case "none":
             return Split(events, None, None)
-        case "held-out-users":
+        case "held-out-collections":
             return _hold_out_users(events, config, rng)
         case "files":
             if test is None:
@@ -171,7 +171,7 @@ def _need_times(events: Interactions, config: SplitConfig) -> None:
     if not events.timed:
         raise DataError(
             f"split.protocol {config.protocol!r} needs times, and the events have none; import them with --time COLUMN, "
-            "or choose 'random' or 'held-out-users'"
+            "or choose 'random' or 'held-out-collections'"
         )
 
 

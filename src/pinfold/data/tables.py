@@ -42,7 +42,9 @@ def write_table(path: Path, vocab: Vocab, table: Table | None) -> None:
     with duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = true")
         connection.register("written", columns)
-        connection.execute("COPY (SELECT * FROM written) TO $path (FORMAT parquet, COMPRESSION zstd)", {"path": str(path)})
+        connection.execute(
+            "COPY (SELECT * FROM written) TO $path (FORMAT parquet, COMPRESSION zstd)", {"path": str(path)}
+        )
 
 
 def read_table(path: Path, noun: str) -> tuple[Vocab, Table]:

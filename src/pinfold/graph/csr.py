@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from pinfold.arrays import Floats, Ints, Longs, check_array
+from pinfold.kernels.rows import keep_largest, take_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,11 @@ class Csr:
 
     def take(self, rows: Ints) -> "Csr":
         """The given rows, in the given order, as a Csr of their own."""
-        counts = self.degrees()[rows]
-        ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        # entry j of the result comes from: start of its row + its place within the row
-        entries = np.arange(ptr[-1]) + np.repeat(self.ptr[rows] - ptr[:-1], counts)
-        return Csr(ptr, self.ids[entries], self.weights[entries], self.n_columns)
+        return Csr(*take_rows(self.ptr, self.ids, self.weights, rows), self.n_columns)
+
+    def keep_largest(self, k: int) -> "Csr":
+        """At most `k` entries of each row, the heaviest; of equal weights the lower column stays."""
+        return Csr(*keep_largest(self.ptr, self.ids, self.weights, k), self.n_columns)
 
     def transpose(self) -> "Csr":
         """The (C, R) matrix."""

@@ -9,9 +9,7 @@ from pinfold.kernels.parallel import over_rows
 MAX_TRIES = 100  # a user who took nearly everything gets a repeated item rather than an endless search
 
 
-def sample_negatives(
-    ptr: Longs, ids: Ints, users: Ints, n_items: int, n_negatives: int, seed: int
-) -> Ints:
+def sample_negatives(ptr: Longs, ids: Ints, users: Ints, n_items: int, n_negatives: int, seed: int) -> Ints:
     """Items drawn uniformly from those that each user did not take.
 
     Args:
@@ -31,9 +29,7 @@ def sample_negatives(
 
 
 @njit(nogil=True, cache=True)
-def _sample(
-    ptr: Longs, ids: Ints, users: Ints, n_items: int, key: np.uint64, start: int, stop: int, out: Ints
-) -> None:
+def _sample(ptr: Longs, ids: Ints, users: Ints, n_items: int, key: np.uint64, start: int, stop: int, out: Ints) -> None:
     for row in range(start, stop):
         begin, end = ptr[users[row]], ptr[users[row] + 1]
         for n in range(out.shape[1]):

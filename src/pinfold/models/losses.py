@@ -39,7 +39,8 @@ def mean_over_users(losses: Tensor, users: Tensor) -> Tensor:
         users: (B,) rows. CS224W 2025, BPR loss (3): mean over u of Loss(u).
     """
     _, place, counts = torch.unique(users, return_inverse=True, return_counts=True)
-    return (losses / counts[place]).sum() / len(counts)
+    total: Tensor = (losses / counts[place]).sum()
+    return total / len(counts)
 
 
 LOSSES: dict[LossName, Callable[[Tensor, Tensor], Tensor]] = {"bpr": bpr, "binary": binary}

@@ -1,0 +1,193 @@
+"""Import: event files or frames in, a Dataset out, every row accounted for.
+
+import_files = read into `raw` -> reject what cannot be used -> number the ids -> sort -> merge -> write.
+Memory stays within the limit of DuckDB plus a few blocks of records, whatever the size of the files.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pinfold.artifacts import writing
+from pinfold.config import options
+from pinfold.data import attributes, staging
+from pinfold.data.dataset import KIND, Dataset
+from pinfold.data.npy import NpyStream
+from pinfold.data.sql import Connection, Limits, scalar, workspace
+from pinfold.data.tables import read_table
+from pinfold.errors import ConfigError
+
+Format = Literal["auto", "csv", "tsv", "parquet", "jsonl", "lists"]
+Progress = Callable[[str], None]
+ENDINGS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+EXAMPLES = 5  # bad rows that a message shows
+RULES = {
+    "sum": "the weights of a pair's events are added up, the time is the latest",
+    "max": "a pair keeps its largest weight, the time is the latest",
+    "last": "a pair keeps the weight of its latest event (the largest, if several are latest)",
+    "count": "a pair weighs as many as it has events, the time is the latest",
+}
+
+
+@options
+class ImportConfig:
+    """How event files are read. One user-item pair becomes one edge."""
+
+    format: Annotated[
+        Format, Field(description="auto: by the file's ending; lists: lines `user item item ...` without a header")
+    ] = "auto"
+    user: Annotated[str, Field(min_length=1, description="column of the user id")] = "user"
+    item: Annotated[str, Field(min_length=1, description="column of the item id")] = "item"
+    weight: Annotated[str | None, Field(description="column of the weight; without it every event weighs 1")] = None
+    time: Annotated[
+        str | None, Field(description="column of the time: epoch seconds, ms, us or ns (told by size), or ISO 8601")
+    ] = None
+    time_zone: Annotated[str, Field(description="zone of ISO times without an offset, such as Europe/Berlin")] = "UTC"
+    duplicates: Annotated[
+        Literal["sum", "max", "last", "count"],
+        Field(description="the weight of a pair with several events; its time is always the latest"),
+    ] = "sum"
+    min_weight: Annotated[
+        float | None, Field(description="leave out events that weigh less, such as ratings below 4")
+    ] = None
+    bad_rows: Annotated[
+        Literal["stop", "skip"], Field(description="skip: leave bad rows out and list them in rejected.csv")
+    ] = "stop"
+    memory: Annotated[
+        str, Field(pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$", description="memory of the database that sorts and joins")
+    ] = "1GB"
+    threads: Annotated[int, Field(ge=1, description="threads of the database; the result is the same on any")] = 1
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Role -> column, for the roles in use."""
+        roles = {"user": self.user, "item": self.item, "weight": self.weight, "time": self.time}
+        return {role: name for role, name in roles.items() if name is not None}
+
+    @property
+    def limits(self) -> Limits:
+        """What the workspace may use."""
+        return Limits(self.memory, self.threads, self.time_zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files of one import. Attribute tables join on a column named like the event column, or `id`."""
+
+    events: Sequence[Path]
+    user_table: Path | None = None
+    item_table: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.events:
+            raise ConfigError("no event file is named; expected at least one")
+        twice = [path for path, n in Counter(path.resolve() for path in self.events).items() if n > 1]
+        if twice:
+            raise ConfigError(f"{twice[0]}: is named twice; its events would count double")
+
+    @property
+    def tables(self) -> dict[str, object]:
+        """Noun -> attribute table, for the tables that there are."""
+        tables = {"user": self.user_table, "item": self.item_table}
+        return {noun: table for noun, table in tables.items() if table is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of every row: rows = kept + rejected + light, and kept = edges + merged."""
+
+    rows: int  # events found
+    kept: int
+    rejected: int  # rows that could not be used
+    light: int  # below min_weight
+    merged: int  # events beyond the first of their pair
+    edges: int
+    users: int
+    items: int
+    unused_attributes: dict[str, int]  # noun -> rows of its attribute table without events; they are left out
+    time: str | None  # how times were read
+    seconds: float
+    rejected_file: Path | None  # the list of the rejected rows
+
+
+def import_files(
+    sources: Sources, out: Path, config: ImportConfig, *, replace: bool = False, progress: Progress | None = None
+) -> ImportReport:
+    """Write the dataset folder `out`: one edge per user-item pair, ids in the order of their bytes.
+
+    The folder depends on the rows alone, not on the order of files or the number of threads. Rows left out stand
+    in its rejected.csv, the rules and counts in its source.json. `progress` is told the name of each stage.
+
+    Raises:
+        DataError: a file or (unless bad_rows is "skip") a row is not what it should be.
+        ConfigError: options that contradict each other.
+        ArtifactError: `out` exists, or the file system refuses.
+    """
+    began = time.perf_counter()
+    say = progress or _silent
+    with writing(out, KIND, replace=replace) as folder, workspace(config.limits, out.resolve().parent) as connection:
+        load_files(connection, sources.events, config, say)
+        labels = [str(path) for path in sources.events]
+        counts = _settle(connection, sources.tables, config, labels, say)
+        say("writing edges")
+        names = ("users.npy", "items.npy", "weights.npy", "times.npy")
+        with NpyStream(*(folder.path(name) for name in names)) as stream:
+            for piece in staging.merged_edges(connection, config.duplicates):
+                stream.append(*piece)
+        say("writing users and items")
+        for noun in ("user", "item"):
+            attributes.write_things(
+                connection, noun, folder.path(f"{noun}s.parquet"), attributes=noun in sources.tables
+            )
+        if counts["rejected"]:
+            _write_rejected(connection, folder.path("rejected.csv"), labels)
+        counts |= {"edges": stream.length, "merged": counts["kept"] - stream.length}
+        files = [
+            _fingerprint(path) for path in sorted([*sources.events, *map(Path, map(str, sources.tables.values()))])
+        ]
+        folder.json("source.json", {"files": files} | _source(counts, config))
+    rejected = out / "rejected.csv" if counts["rejected"] else None
+    return ImportReport(**counts, seconds=time.perf_counter() - began, rejected_file=rejected)
+
+
+def read_frame(
+    events: object, config: ImportConfig, *, user_table: object | None = None, item_table: object | None = None
+) -> Dataset:
+    """The Dataset of a DataFrame, an Arrow table (anything with `__arrow_c_stream__`) or a dict of arrays.
+
+    Raises:
+        DataError: a column is missing or a row (unless bad_rows is "skip") cannot be used.
+        TypeError: an object that is no table.
+    """
+    tables = {noun: table for noun, table in (("user", user_table), ("item", item_table)) if table is not None}
+    with workspace(config.limits) as connection:
+        staging.create_tables(connection)
+        source = attributes.as_source(connection, "frame", events)
+        _load_typed(connection, "the events", source, "row_number() OVER ()", config)
+        counts = _settle(connection, tables, config, ["the events"], _silent)
+        pairs = staging.read_interactions(connection, config.duplicates, counts["users"], counts["items"])
+        path = Path(scalar(connection, "SELECT current_setting('temp_directory')")) / "things.parquet"
+        things = []
+        for noun in ("user", "item"):
+            attributes.write_things(connection, noun, path, attributes=noun in tables)
+            things.append(read_table(path, noun))
+    counts |= {"edges": len(pairs), "merged": counts["kept"] - len(pairs)}
+    (users, user_columns), (items, item_columns) = things
+    return Dataset(pairs, users, items, user_columns, item_columns, _source(counts, config))
+
+
+def load_files(connection: Connection, paths: Sequence[Path], config: ImportConfig, say: Progress) -> None:
+    """Fill `raw` and `rejected` from the files; file n of the tables is paths[n].
+
+    Raises:
+        DataError: a file is missing, empty, of no known ending, or lacks a column.
+    """
+    staging.create_tables(connection)
+    for file, path in enumerate(paths):
+        say(f"reading {path.name}")
+        load_file(connection, file, path, config)

@@ -1,0 +1,38 @@
+"""Learned vectors and similarities as memory-mapped arrays in a folder. No torch in this file."""
+
+import numpy as np
+
+from pinfold.arrays import Embeddings
+from pinfold.artifacts import Folder, FolderWriter
+from pinfold.errors import ArtifactError
+from pinfold.graph.bipartite import read_csr, write_csr
+from pinfold.graph.learned import ItemSimilarity, Learned
+
+
+def write_learned(folder: FolderWriter, learned: Learned) -> None:
+    """`user_vectors.npy`, `item_vectors.npy` and `history_vectors.npy`, or `similarity_*.npy`."""
+    match learned:
+        case Embeddings():
+            folder.array("user_vectors.npy", learned.users)
+            folder.array("item_vectors.npy", learned.items)
+            folder.array("history_vectors.npy", learned.history)
+        case ItemSimilarity():
+            write_csr(folder, "similarity", learned.weights)
+
+
+def read_learned(folder: Folder) -> Learned:
+    """What `write_learned` wrote, memory-mapped.
+
+    Raises:
+        ArtifactError: a file is missing or does not fit the others.
+    """
+    try:
+        if folder.has("similarity_ptr.npy"):
+            return ItemSimilarity(read_csr(folder, "similarity"))
+        return Embeddings(
+            folder.array("user_vectors.npy", np.float32, -1, -1),
+            folder.array("item_vectors.npy", np.float32, -1, -1),
+            folder.array("history_vectors.npy", np.float32, -1, -1),
+        )
+    except ValueError as error:
+        raise ArtifactError(f"{folder.path}: its vectors do not fit together: {error}") from error

@@ -1,0 +1,30 @@
+"""What an index is, and what a recommender is."""
+
+from typing import Protocol
+
+from pinfold.arrays import Floats, Ints, TopK
+from pinfold.graph.csr import Csr
+
+
+class Index(Protocol):
+    """Finds the items with the highest inner products."""
+
+    def search(self, queries: Floats, k: int, exclude: Csr | None = None) -> TopK:
+        """The K best items of each query (B, D), without those in the rows of `exclude` (B, I)."""
+        ...
+
+
+class Recommender(Protocol):
+    """Answers who should see what. Evaluated and served as one object."""
+
+    def recommend(self, users: Ints, k: int) -> TopK:
+        """The K best items for users of the training part, by row, without the items they are known to have."""
+        ...
+
+    def recommend_new(self, histories: Csr, k: int) -> TopK:
+        """The K best items for people known only by what they took (B, I), without these items."""
+        ...
+
+    def similar(self, items: Ints, k: int) -> TopK:
+        """The K items most like each of these, without itself."""
+        ...

@@ -1,0 +1,31 @@
+"""The options of training."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pinfold.config import options
+
+
+@options
+class TrainConfig:
+    """How long and how fast to learn, when to look at the validation part, when to stop."""
+
+    epochs: Annotated[int, Field(ge=1, description="most passes over the edges")] = 100
+    learning_rate: Annotated[float, Field(gt=0, description="Adam's step size")] = 1e-3
+    validate_every: Annotated[int, Field(ge=1, description="epochs between two looks at the validation part")] = 5
+    patience: Annotated[
+        int, Field(ge=1, description="looks without a better validation score after which training stops")
+    ] = 5
+    metric: Annotated[
+        Literal["recall", "ndcg", "map", "precision", "hit", "mrr", "f1"],
+        Field(description="validation metric that selects the epoch, at the first of evaluation.ks"),
+    ] = "recall"
+    refit: Annotated[
+        bool,
+        Field(description="after selection, train afresh on training and validation part together, as many epochs"),
+    ] = False
+    device: Annotated[str, Field(description="cpu, cuda, cuda:1, mps")] = "cpu"
+    checkpoint_seconds: Annotated[
+        float, Field(ge=0, description="least seconds between two checkpoints, each at the end of an epoch")
+    ] = 60.0
