@@ -14,12 +14,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pinfold.arrays import check_array
 from pinfold.errors import ArtifactError
 
 FORMAT = 1  # raised when a reader of the old version could not read the new one
@@ -40,8 +42,8 @@ class FolderWriter:
         return self._folder / name
 
     def array(self, name: str, array: NDArray[np.generic]) -> None:
-        """Write one array as npy."""
-        np.save(self.path(name), array, allow_pickle=False)
+        """Write one array as npy, row after row, so that a mapped row is one piece of the file."""
+        np.save(self.path(name), np.asarray(array, order="C"), allow_pickle=False)
 
     def json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write one object as JSON."""
@@ -79,14 +81,13 @@ class Folder:
         """One array, memory-mapped and read-only, checked against dtype and shape (-1: any length)."""
         path = self.file(name)
         try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")  # refuses objects, so nothing is unpickled
+        except Exception as error:  # numpy's header parser lets many kinds through; whatever it is, this is no array
             raise ArtifactError(f"{path}: not an npy array: {error}") from error
-        fits = array.ndim == len(shape) and all(s in (-1, n) for s, n in zip(shape, array.shape, strict=True))
-        if array.dtype != dtype or not fits:
-            raise ArtifactError(
-                f"{path}: expected {np.dtype(dtype)} of shape {shape} (-1: any), got {array.dtype} {array.shape}"
-            )
+        try:
+            check_array(name, array, dtype, *shape)
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(f"{path}: {error}") from error
         return array
 
     def json(self, name: str) -> dict[str, Any]:
@@ -106,17 +107,14 @@ def writing(path: Path, kind: str, *, replace: bool = False) -> Iterator[FolderW
     """A writer for the folder `path`, which appears complete when the block ends and not before.
 
     Files are written into a hidden folder beside it, flushed to disk, listed in the manifest, then renamed.
-    After an error nothing is left behind.
+    After an error nothing is left behind. Only a folder of the same kind that holds nothing else is replaced.
 
     Raises:
-        ArtifactError: the folder exists and `replace` is false, or the file system refuses.
+        ArtifactError: the folder exists and may not be replaced, or the file system refuses.
     """
     path = path.resolve()
-    if path.exists() and not replace:
-        raise ArtifactError(f"{path}: exists already; remove it, name another folder, or ask to replace it")
-    if path.exists() and not (path / MANIFEST).is_file():
-        raise ArtifactError(f"{path}: exists and was not written by Pinfold; it is not replaced")
     try:
+        _check_place(path, kind, replace=replace)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     except OSError as error:
@@ -124,9 +122,10 @@ def writing(path: Path, kind: str, *, replace: bool = False) -> Iterator[FolderW
     try:
         yield FolderWriter(partial)
         _seal(partial, kind)
-        _swap(partial, path)
+        _check_place(path, kind, replace=replace)  # somebody may have been here meanwhile
+        _swap(partial, path, replace=replace)
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be written: {error}") from error
+        raise ArtifactError(f"{path}: cannot be written: {error}{_where_older(path)}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -147,14 +146,67 @@ def open_folder(path: Path, kind: str | None = None) -> Folder:
     return Folder(path, manifest["kind"], files)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder that Pinfold wrote; nothing happens where there is none.
+
+    Raises:
+        ArtifactError: the folder holds anything that Pinfold did not write, or the file system refuses.
+    """
+    if not path.exists():
+        return
+    _check_ours(path)
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be removed: {error}") from error
+
+
 def is_folder(path: Path) -> bool:
-    """Whether `path` looks like a folder that Pinfold wrote."""
+    """Whether `path` looks like a folder that Pinfold wrote.
+
+    Raises:
+        ArtifactError: it does not, but only because its replacement was interrupted.
+    """
+    older = _where_older(path)
+    if older:
+        raise ArtifactError(f"{path}: no such folder{older}")
     return (path / MANIFEST).is_file()
+
+
+def _check_place(path: Path, kind: str, *, replace: bool) -> None:
+    """Raise unless nothing is at `path`, or only a folder of this kind that may be replaced."""
+    if not path.exists():
+        return
+    if not replace:
+        raise ArtifactError(f"{path}: exists already; remove it, name another folder, or ask to replace it")
+    found = _check_ours(path)
+    if found != kind:
+        raise ArtifactError(f"{path}: is a {found}; it is not replaced by a {kind}")
+
+
+def _check_ours(path: Path) -> str:
+    """The kind of the folder at `path`; raises if Pinfold did not write it, or not all that is in it."""
+    manifest = _read_object(path / MANIFEST) if (path / MANIFEST).is_file() else {}
+    if not isinstance(manifest.get("kind"), str) or not isinstance(manifest.get("files"), dict):
+        raise ArtifactError(f"{path}: was not written by Pinfold; it is neither replaced nor removed")
+    strange = sorted({file.name for file in path.iterdir()} - {MANIFEST, *manifest["files"]})
+    if strange:
+        raise ArtifactError(f"{path}: holds {strange[0]}, which Pinfold did not write; move it away first")
+    return str(manifest["kind"])
+
+
+def _where_older(path: Path) -> str:
+    """Where the older folder is, if nothing is at `path` because its replacement was interrupted; else empty."""
+    path = path.resolve()
+    if path.exists():
+        return ""
+    older = sorted(path.parent.glob(f".{escape(path.name)}.{'[a-z0-9_]' * 8}.old"))
+    return f"; its replacement was interrupted, the older one is {older[0]}: rename it back or remove it" if older else ""
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise ArtifactError(f"{path}: no such folder")
+        raise ArtifactError(f"{path}: no such folder{_where_older(path)}")
     if not (path / MANIFEST).is_file():
         raise ArtifactError(f"{path}: has no {MANIFEST}, so it is not a folder that Pinfold finished writing")
     manifest = _read_object(path / MANIFEST)
@@ -209,18 +261,23 @@ def _seal(folder: Path, kind: str) -> None:
     _fsync(folder)
 
 
-def _swap(partial: Path, path: Path) -> None:
-    """Put `partial` in the place of `path`; an older folder steps aside first and goes away last."""
+def _swap(partial: Path, path: Path, *, replace: bool) -> None:
+    """Put `partial` in the place of `path`; an older folder steps aside first and goes away last.
+
+    Killed between the two renames, nothing is at `path`, and `_where_older` finds what stepped aside.
+    """
     old = partial.with_suffix(".old")
-    if path.exists():
-        path.rename(old)
     try:
+        if replace and path.exists():
+            path.rename(old)
         partial.rename(path)
-    except OSError:
+        _fsync(path.parent)
+    except BaseException:
+        if not partial.exists():
+            path.rename(partial)
         if old.exists():
             old.rename(path)
         raise
-    _fsync(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

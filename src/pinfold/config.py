@@ -1,9 +1,11 @@
 """Run files: TOML in, frozen dataclasses out; unknown names and wrong types are errors with a path."""
 
+import json
 import tomllib
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform, get_args
+from types import NoneType
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin
 
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -18,11 +20,23 @@ def options(cls: type[T]) -> type[T]:
     """A frozen, keyword-only dataclass whose fields are options of a run file.
 
     Fields are annotated `Annotated[int, Field(ge=1, description="...")]`: the range is checked when a run file
-    is read, and the description is what the documentation prints.
+    is read, and the description is what the documentation prints. Types are strict: neither "3" nor true nor
+    3.0 is an int, and nan and inf are no numbers; but 3 is a float.
     """
     made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
-    made.__pydantic_config__ = ConfigDict(extra="forbid", strict=False)  # type: ignore[attr-defined]
+    lines = [f"    {name}: {text}" for name, text in describe(made).items()]
+    made.__doc__ = "\n".join([made.__doc__ or "", "", "Attributes:", *lines])  # so that help() and --help say it
+    made.__pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # type: ignore[attr-defined]
     return made
+
+
+def describe(cls: type) -> dict[str, str]:
+    """Each option of an `options` class and what it is for."""
+    described: dict[str, str] = {}
+    for option in fields(cls):
+        notes = getattr(option.type, "__metadata__", ())
+        described[option.name] = next((note.description for note in notes if getattr(note, "description", None)), "")
+    return described
 
 
 def read_run(path: Path, cls: type[T], overrides: tuple[str, ...] = ()) -> T:
@@ -37,7 +51,7 @@ def read_run(path: Path, cls: type[T], overrides: tuple[str, ...] = ()) -> T:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     for override in overrides:
         _apply(tree, override)
@@ -47,7 +61,8 @@ def read_run(path: Path, cls: type[T], overrides: tuple[str, ...] = ()) -> T:
 def parse(tree: dict[str, Any], cls: type[T], where: str) -> T:
     """A checked `cls` from a tree of plain values; `where` starts every message."""
     try:
-        return TypeAdapter(cls).validate_python(tree)
+        # By way of JSON, because strict Python values would have to be tuples and paths, which TOML does not have.
+        return TypeAdapter(cls).validate_json(json.dumps(tree, default=str))
     except ValidationError as error:
         lines = [f"{where}: {_say(problem, cls)}" for problem in error.errors(include_url=False)]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from error
@@ -63,12 +78,13 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     """Set one `table.option=value`; the value is TOML, or a bare string where it is not."""
     name, equals, text = override.partition("=")
     *tables, option = name.strip().split(".")
-    if not equals or not option:
+    if not equals or not option or not all(tables):
         raise ConfigError(f"--set {override}: expected table.option=value, such as train.epochs=3")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
+        found = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        found = {}
+    value = found["value"] if len(found) == 1 else text.strip()
     for table in tables:
         tree = tree.setdefault(table, {})
         if not isinstance(tree, dict):
@@ -93,7 +109,12 @@ def _say(problem: Any, cls: type) -> str:
             near = did_you_mean(str(context["tag"]), known)
             return f"{name}.name: unknown name {context['tag']!r}{near} (known: {', '.join(known)})"
         case "union_tag_not_found":
-            return f"{name}.name: missing; say which one"
+            known = [tag for member in get_args(_type(owner, path[-1])) if (tag := _tag(member))]
+            return f"{name}.name: missing; say which one (known: {', '.join(known)})"
+        case "dict_type" | "dataclass_type":
+            return f"{name}: expected a table, got {problem['input']!r}"
+        case "json_invalid":  # text from the command line that is not Unicode, or tables nested without end
+            return f"cannot be read: {problem['msg']}"
         case _:
             return f"{name}: {problem['msg']}, got {problem['input']!r}"
 
@@ -109,18 +130,28 @@ def _walk(cls: Any, path: list[str]) -> tuple[Any, list[str]]:
             continue
         shown.append(part)
         if position < len(path) - 1 and is_dataclass(owner):
-            owner = next((_bare(f.type) for f in fields(owner) if f.name == part), None)
+            owner = _type(owner, part)
     return owner, shown
 
 
 def _tagged(annotation: Any, tag: str) -> type | None:
     """The member of a union of options whose `name` is this tag."""
     for member in get_args(annotation):
-        if is_dataclass(member) and any(f.name == "name" and f.default == tag for f in fields(member)):
-            return member  # type: ignore[return-value]
+        if _tag(member) == tag:
+            return member  # type: ignore[no-any-return]
     return None
 
 
-def _bare(annotation: Any) -> Any:
-    """An annotation without `Annotated[...]` around it."""
-    return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+def _tag(member: Any) -> str | None:
+    """The `name` that picks this member of a union of options; None where it is no such member."""
+    names = [f.default for f in fields(member) if f.name == "name"] if is_dataclass(member) else []
+    return str(names[0]) if names else None
+
+
+def _type(cls: Any, option: str) -> Any:
+    """The type of one option, without `Annotated[...]` around it and `| None` behind it."""
+    annotation: Any = next((f.type for f in fields(cls) if f.name == option), None)
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    members = [member for member in get_args(annotation) if member is not NoneType]
+    return members[0] if NoneType in get_args(annotation) and len(members) == 1 else annotation

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 
 from pinfold.data.records import open_text, read_header
-from pinfold.data.sql import Connection, columns_of, first_line, quoted, scalar
+from pinfold.data.sql import Connection, columns_of, first_line, literal, quoted, scalar
 from pinfold.errors import DataError
 
 WHOLE = (
@@ -107,18 +107,18 @@ def _table(connection: Connection, source: object, column: str) -> str:
     """A table expression for the source; a file's id column is read as text, whatever it looks like."""
     if not isinstance(source, Path):
         return as_source(connection, "attributes", source)
-    name = "'" + str(source).replace("'", "''") + "'"
+    name = literal(str(source))
     ending = Path(source.name.lower().removesuffix(".gz")).suffix
     with open_text(source) as file:
         if ending in (".csv", ".tsv"):
             delimiter = "\t" if ending == ".tsv" else ","
             key = _key(str(source), read_header(file, source, delimiter)[0], column)
             sniffed = f"header = true, delim = '{delimiter}', quote = '\"', escape = '\"', sample_size = -1"
-            return f"read_csv({name}, {sniffed}, types = {{{_literal(key)}: 'VARCHAR'}})"
+            return f"read_csv({name}, {sniffed}, types = {{{literal(key)}: 'VARCHAR'}})"
     if ending in (".jsonl", ".ndjson"):
         found = columns_of(connection, f"read_json({name}, format = 'newline_delimited')")
         found[_key(str(source), found, column)] = "VARCHAR"
-        types = ", ".join(f"{_literal(name)}: {_literal(kind)}" for name, kind in found.items())
+        types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in found.items())
         return f"read_json({name}, format = 'newline_delimited', columns = {{{types}}})"
     if source.suffix.lower() == ".parquet":
         return f"read_parquet({name})"
@@ -140,7 +140,3 @@ def _plain(name: str, kind: str) -> str:
     item = kind.removesuffix("[]")
     target = item if item in KEPT else "DOUBLE" if item.startswith("DECIMAL") else "VARCHAR"
     return f"CAST({quoted(name)} AS {target}{'[]' if kind.endswith('[]') else ''})"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -16,7 +16,8 @@ class Interactions:
 
     Raises:
         TypeError: a column of another dtype.
-        ValueError: columns of different lengths, a row out of range, a weight that is not finite and positive.
+        ValueError: columns of different lengths, a row out of range, a weight that is not finite and positive, times
+            of some events only.
     """
 
     users: Ints  # (E,) rows in [0, n_users)
@@ -36,6 +37,9 @@ class Interactions:
         _check_range("items", self.items, self.n_items)
         if n and not (np.isfinite(self.weights).all() and self.weights.min() > 0):
             raise ValueError("weights must be finite and positive")
+        missing = self.times == NO_TIME
+        if missing.any() and not missing.all():
+            raise ValueError("times must be there for every event or for none")
 
     def __len__(self) -> int:
         return len(self.users)
@@ -49,6 +53,19 @@ class Interactions:
         """The events of a mask (E,) or of row numbers (any,), with the same users and items."""
         return Interactions(
             self.users[which], self.items[which], self.weights[which], self.times[which], self.n_users, self.n_items
+        )
+
+    def join(self, other: "Interactions") -> "Interactions":
+        """These events and then the other ones, of the same users and items."""
+        if (self.n_users, self.n_items) != (other.n_users, other.n_items):
+            raise ValueError("only events of the same users and items can be joined")
+        return Interactions(
+            np.concatenate([self.users, other.users]),
+            np.concatenate([self.items, other.items]),
+            np.concatenate([self.weights, other.weights]),
+            np.concatenate([self.times, other.times]),
+            self.n_users,
+            self.n_items,
         )
 
     @staticmethod

@@ -4,12 +4,13 @@ import_files = read into `raw` -> reject what cannot be used -> number the ids -
 Memory stays within the limit of DuckDB plus a few blocks of records, whatever the size of the files.
 """
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,15 +18,15 @@ from pinfold.artifacts import writing
 from pinfold.config import options
 from pinfold.data import attributes, staging
 from pinfold.data.dataset import KIND, Dataset
+from pinfold.data.loading import load_file, load_typed, stop_at_rejected, write_rejected
 from pinfold.data.npy import NpyStream
 from pinfold.data.sql import Connection, Limits, scalar, workspace
 from pinfold.data.tables import read_table
-from pinfold.errors import ConfigError
+from pinfold.data.times import KINDS
+from pinfold.errors import ConfigError, DataError
 
 Format = Literal["auto", "csv", "tsv", "parquet", "jsonl", "lists"]
 Progress = Callable[[str], None]
-ENDINGS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-EXAMPLES = 5  # bad rows that a message shows
 RULES = {
     "sum": "the weights of a pair's events are added up, the time is the latest",
     "max": "a pair keeps its largest weight, the time is the latest",
@@ -91,6 +92,12 @@ class Sources:
             raise ConfigError(f"{twice[0]}: is named twice; its events would count double")
 
     @property
+    def all(self) -> list[Path]:
+        """Every file, in an order that is not the order they were named in."""
+        tables = [table for table in (self.user_table, self.item_table) if table is not None]
+        return sorted([*self.events, *tables])
+
+    @property
     def tables(self) -> dict[str, object]:
         """Noun -> attribute table, for the tables that there are."""
         tables = {"user": self.user_table, "item": self.item_table}
@@ -128,12 +135,13 @@ def import_files(
         ConfigError: options that contradict each other.
         ArtifactError: `out` exists, or the file system refuses.
     """
+    check_config(config)
     began = time.perf_counter()
     say = progress or _silent
     with writing(out, KIND, replace=replace) as folder, workspace(config.limits, out.resolve().parent) as connection:
         load_files(connection, sources.events, config, say)
         labels = [str(path) for path in sources.events]
-        counts = _settle(connection, sources.tables, config, labels, say)
+        counts = _stage(connection, sources.tables, config, labels, say)
         say("writing edges")
         names = ("users.npy", "items.npy", "weights.npy", "times.npy")
         with NpyStream(*(folder.path(name) for name in names)) as stream:
@@ -145,11 +153,9 @@ def import_files(
                 connection, noun, folder.path(f"{noun}s.parquet"), attributes=noun in sources.tables
             )
         if counts["rejected"]:
-            _write_rejected(connection, folder.path("rejected.csv"), labels)
+            write_rejected(connection, folder.path("rejected.csv"), labels)
         counts |= {"edges": stream.length, "merged": counts["kept"] - stream.length}
-        files = [
-            _fingerprint(path) for path in sorted([*sources.events, *map(Path, map(str, sources.tables.values()))])
-        ]
+        files = [_fingerprint(path) for path in sources.all]
         folder.json("source.json", {"files": files} | _source(counts, config))
     rejected = out / "rejected.csv" if counts["rejected"] else None
     return ImportReport(**counts, seconds=time.perf_counter() - began, rejected_file=rejected)
@@ -164,12 +170,13 @@ def read_frame(
         DataError: a column is missing or a row (unless bad_rows is "skip") cannot be used.
         TypeError: an object that is no table.
     """
+    check_config(config)
     tables = {noun: table for noun, table in (("user", user_table), ("item", item_table)) if table is not None}
     with workspace(config.limits) as connection:
         staging.create_tables(connection)
         source = attributes.as_source(connection, "frame", events)
-        _load_typed(connection, "the events", source, "row_number() OVER ()", config)
-        counts = _settle(connection, tables, config, ["the events"], _silent)
+        load_typed(connection, 0, "the events", source, config.columns)
+        counts = _stage(connection, tables, config, ["the events"], _silent)
         pairs = staging.read_interactions(connection, config.duplicates, counts["users"], counts["items"])
         path = Path(scalar(connection, "SELECT current_setting('temp_directory')")) / "things.parquet"
         things = []
@@ -190,4 +197,69 @@ def load_files(connection: Connection, paths: Sequence[Path], config: ImportConf
     staging.create_tables(connection)
     for file, path in enumerate(paths):
         say(f"reading {path.name}")
-        load_file(connection, file, path, config)
+        load_file(connection, file, path, config.format, config.columns)
+
+
+def settle(connection: Connection, config: ImportConfig) -> dict[str, Any]:
+    """Turn `raw` into `rejected` and `events`, and count: rows, rejected, light, kept, time."""
+    kind = staging.time_kind(connection) if config.time is not None else None
+    staging.reject(connection, config.columns, kind)
+    light = staging.settle(connection, weighted=config.weight is not None, kind=kind, min_weight=config.min_weight)
+    kept = int(scalar(connection, "SELECT count(*) FROM events"))
+    rejected = int(scalar(connection, "SELECT count(*) FROM rejected"))
+    how = KINDS[kind] if kind else None
+    return {"rows": kept + light + rejected, "kept": kept, "rejected": rejected, "light": light, "time": how}
+
+
+def _stage(
+    connection: Connection, tables: dict[str, object], config: ImportConfig, labels: Sequence[str], say: Progress
+) -> dict[str, Any]:
+    """From `raw` to sorted `edges`; the counts of the report so far."""
+    say("checking rows")
+    counts = settle(connection, config)
+    connection.execute("DROP TABLE raw")
+    if config.bad_rows == "stop" or not counts["kept"]:
+        stop_at_rejected(connection, labels)
+    if not counts["kept"]:
+        raise DataError(f"none of the {counts['rows']} events weighs at least min_weight = {config.min_weight}")
+    counts["unused_attributes"] = {}
+    for noun, column in (("user", config.user), ("item", config.item)):
+        say(f"numbering {noun}s")
+        counts[f"{noun}s"] = staging.number(connection, f"{noun}s", f"{noun}_id")
+        if noun in tables:
+            attributes.load_attributes(connection, noun, tables[noun], column)
+            counts["unused_attributes"][noun] = attributes.unused_attributes(connection, noun)
+    say("sorting edges")
+    staging.sort_edges(connection)
+    connection.execute("DROP TABLE events")
+    return counts
+
+
+def check_config(config: ImportConfig) -> None:
+    """Raise where options contradict each other.
+
+    Raises:
+        ConfigError: names the option to add.
+    """
+    if config.duplicates == "last" and config.time is None:
+        raise ConfigError(
+            "duplicates = 'last' needs to know which event is the latest; name the time column with --time"
+        )
+    if config.min_weight is not None and config.weight is None:
+        raise ConfigError("min_weight needs weights; name their column with --weight")
+
+
+def _source(counts: dict[str, Any], config: ImportConfig) -> dict[str, Any]:
+    """Where a dataset came from. Without the seconds: the same rows give the same folder, byte for byte."""
+    said = {name: value for name, value in asdict(config).items() if name not in ("memory", "threads")}
+    return {"config": said, "duplicates": RULES[config.duplicates], "report": counts}
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
+
+
+def _silent(_: str) -> None:
+    """Nobody listens."""

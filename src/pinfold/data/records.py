@@ -56,7 +56,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
         DataError: the file is missing or cannot be opened.
     """
     try:
-        binary = gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+        binary = (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except OSError as error:
@@ -141,7 +141,7 @@ def _line_blocks(file: TextIO, first: int) -> Iterator[tuple[int, list[str], lis
         bad: list[Bad] = []
         try:
             for line in islice(file, STEP):
-                lines.append(line)  # noqa: PERF402: what was read before the damage is kept
+                lines.append(line)  # noqa: PERF402 (what was read before the damage is kept)
         except DAMAGE as error:
             expected = "a whole file; what follows cannot be read"
             bad.append(Bad(first + len(lines), "", "file cut off", str(error), expected, ""))

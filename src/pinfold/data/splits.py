@@ -15,7 +15,7 @@ from pinfold.config import options
 from pinfold.data.interactions import Interactions
 from pinfold.errors import DataError
 
-Protocol = Literal["random", "leave-last-out", "time-cut", "held-out-collections", "files", "none"]
+ProtocolName = Literal["random", "leave-last-out", "time-cut", "held-out-collections", "files", "none"]
 
 
 @options
@@ -23,7 +23,7 @@ class SplitConfig:
     """How to divide the events."""
 
     protocol: Annotated[
-        Protocol,
+        ProtocolName,
         Field(
             description="random: a share of each user's events; leave-last-out: each user's newest event; time-cut: the "
             "newest events of all; held-out-collections: whole users (collections), half of each one's events given; "
@@ -35,7 +35,12 @@ class SplitConfig:
         float, Field(gt=0, lt=1, description="share of the remaining events (or users) in the validation part")
     ] = 0.1
     min_events: Annotated[
-        int, Field(ge=2, description="users with fewer events are only learnt from, never asked about")
+        int,
+        Field(
+            ge=2,
+            description="users with fewer events are only learnt from, never asked about; time-cut asks about whoever "
+            "has events before the cut",
+        ),
     ] = 5
 
 
@@ -66,12 +71,17 @@ class Sealed:
         """The part. Call it once, after every choice has been made."""
         return self._part
 
+    def peek_for_storage(self) -> Part:
+        """The part, to be written to disk unread."""
+        return self._part
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """The three parts; `valid` and `test` are None where the protocol is "none"."""
 
     train: Interactions
+    known: Interactions  # all events but the test part: what a final model may learn from
     valid: Part | None
     test: Sealed | None
 
@@ -83,9 +93,10 @@ def split_events(events: Interactions, config: SplitConfig, seed: int, test: Int
         DataError: the protocol needs times that the events do not have, or a part comes out empty.
     """
     rng = np.random.default_rng([seed, 0x5EED])
+    asked = np.bincount(events.users, minlength=events.n_users) >= config.min_events  # (U,)
     match config.protocol:
         case "none":
-            return Split(events, None, None)
+            return Split(events, events, None, None)
         case "held-out-collections":
             return _hold_out_users(events, config, rng)
         case "files":
@@ -93,24 +104,26 @@ def split_events(events: Interactions, config: SplitConfig, seed: int, test: Int
                 raise DataError("split.protocol is 'files' but no test events are given; set data.test")
             left, target = events, test
         case protocol:
-            chosen = _choose(events, config, config.test_share, rng)
+            chosen = _choose(events, config, config.test_share, asked, rng)
             left, target = events.take(~chosen), events.take(chosen)
             if protocol == "time-cut":
                 target = target.take(np.isin(target.users, left.users))  # nothing is known of the others
-    within: Interactions = left
-    chosen = _choose(within, config, config.valid_share, rng)
-    train, valid = within.take(~chosen), within.take(chosen)
+    chosen = _choose(left, config, config.valid_share, asked, rng)
+    train, valid = left.take(~chosen), left.take(chosen)
     if config.protocol == "time-cut":
         valid = valid.take(np.isin(valid.users, train.users))
     _check_filled(config, train, valid, target)
-    return Split(train, Part(train, valid, new_users=False), Sealed(Part(within, target, new_users=False)))
+    return Split(train, left, Part(train, valid, new_users=False), Sealed(Part(left, target, new_users=False)))
 
 
-def _choose(events: Interactions, config: SplitConfig, share: float, rng: np.random.Generator) -> Bools:
+def _choose(
+    events: Interactions, config: SplitConfig, share: float, asked: Bools, rng: np.random.Generator
+) -> Bools:
     """Mask (E,) of the events that the next part takes."""
     match config.protocol:
         case "leave-last-out":
-            return _last(events, config)
+            _need_times(events, config)
+            return _last(events, asked)
         case "time-cut":
             _need_times(events, config)
             return events.times > np.quantile(events.times, 1 - share, method="lower")
@@ -129,14 +142,13 @@ def _share_of_each(events: Interactions, min_events: int, share: float, order: D
     return chosen
 
 
-def _last(events: Interactions, config: SplitConfig) -> Bools:
-    """Mask of the newest event of each user who has at least three; of equal times the later row is newer."""
-    _need_times(events, config)
-    newest = -events.times.astype(np.float64)
-    sort = np.lexsort((-np.arange(len(events)), newest, events.users))
-    counts = np.bincount(events.users, minlength=events.n_users)
+def _last(events: Interactions, asked: Bools) -> Bools:
+    """Mask of the newest event, unless it is the only one, of each asked user; of equal times the later row is newer."""
+    sort = np.lexsort((events.times, events.users))  # stable: equal times stay in the order of rows
+    users = events.users[sort]
+    counts = np.bincount(users, minlength=events.n_users)
     chosen = np.zeros(len(events), np.bool_)
-    chosen[sort] = (_place(events.users[sort], counts) == 0) & (counts[events.users[sort]] >= 3)
+    chosen[sort] = (_place(users, counts) == counts[users] - 1) & (counts[users] >= 2) & asked[users]
     return chosen
 
 
@@ -164,7 +176,7 @@ def _hold_out_users(events: Interactions, config: SplitConfig, rng: np.random.Ge
 
     train, valid, test = events.take(kind == 0), part(1), part(2)
     _check_filled(config, train, valid.target, test.target)
-    return Split(train, valid, Sealed(test))
+    return Split(train, events.take(kind != 2), valid, Sealed(test))
 
 
 def _need_times(events: Interactions, config: SplitConfig) -> None:

@@ -1,4 +1,4 @@
-"""A DuckDB workspace: a database in a temporary folder, with limits, whose errors never escape as DuckDB's."""
+"""A DuckDB workspace: a database in memory that spills to a temporary folder, with limits, whose errors never escape as DuckDB's."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from duckdb import DuckDBPyConnection as Connection
 
 from pinfold.errors import ConfigError, DataError
+
+Connection = duckdb.DuckDBPyConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Limits:
 
 @contextmanager
 def workspace(limits: Limits, beside: Path | None = None) -> Iterator[Connection]:
-    """A connection to an empty database that spills to a temporary folder and vanishes when the block ends.
+    """A connection to an empty database in memory that spills to a temporary folder and vanishes when the block ends.
 
     Args:
         limits: memory, threads and the zone of times without an offset.
@@ -36,12 +37,13 @@ def workspace(limits: Limits, beside: Path | None = None) -> Iterator[Connection
     """
     with (
         tempfile.TemporaryDirectory(prefix=".pinfold.", suffix=".work", dir=beside) as folder,
-        duckdb.connect(str(Path(folder) / "work.duckdb")) as connection,
+        duckdb.connect() as connection,
     ):
         _set(connection, "memory_limit", limits.memory, "memory")
         _set(connection, "threads", limits.threads, "threads")
         _set(connection, "TimeZone", limits.time_zone, "time_zone")
         _set(connection, "temp_directory", folder, "temp_directory")
+        _set(connection, "enable_progress_bar", False, "progress")  # DuckDB would write to the terminal
         _set(connection, "autoinstall_known_extensions", False, "extensions")  # nothing is ever downloaded
         try:
             yield connection
@@ -56,10 +58,15 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def scalar(connection: Connection, query: str, *values: object) -> Any:
     """The one value that a query gives."""
-    row = connection.execute(query, list(values)).fetchone()
-    return None if row is None else row[0]
+    rows = connection.execute(query, list(values)).fetchall()  # fetchone would leave the result open
+    return rows[0][0] if rows else None
 
 
 def columns_of(connection: Connection, source: str, *values: object) -> dict[str, str]:
@@ -69,13 +76,13 @@ def columns_of(connection: Connection, source: str, *values: object) -> dict[str
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message; DuckDB's further lines speak of its own SQL."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """What an error says, without DuckDB's kind of error before it and its own SQL after it."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.partition(" Error: ")[2] or line
 
 
 def _set(connection: Connection, name: str, value: object, option: str) -> None:
-    text = str(value).replace("'", "''")
     try:
-        connection.execute(f"SET {name} = '{text}'")
+        connection.execute(f"SET {name} = {literal(str(value))}")
     except duckdb.Error as error:
         raise ConfigError(f"{option} = {value!r}: {first_line(error)}") from error

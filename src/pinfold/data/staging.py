@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pinfold.data.interactions import Interactions
 from pinfold.data.records import Bad, Block, read_records
-from pinfold.data.sql import Connection, quoted, scalar
+from pinfold.data.sql import Connection, scalar
 from pinfold.data.times import KIND, KINDS, seconds
 
 STEP = 131_072  # rows handed over at once: a row group of DuckDB's, and a little memory
@@ -52,15 +52,6 @@ def load_text(connection: Connection, file: int, path: Path, form: str, columns:
             gathered = []
     if gathered:
         _insert(connection, file, gathered)
-
-
-def load_relation(connection: Connection, file: int, source: str, row: str, columns: Mapping[str, str]) -> None:
-    """Fill `raw` from a table expression; `row` is SQL for the number of a row, from 1."""
-    values = {
-        name: f"coalesce(CAST({quoted(columns[role])} AS VARCHAR), '')" if role in columns else "''"
-        for role, name in ROLES.items()
-    }
-    connection.execute(f"INSERT INTO raw SELECT {file}, {row}, {', '.join(values.values())} FROM {source}")
 
 
 def time_kind(connection: Connection) -> str | None:

@@ -24,6 +24,9 @@ class Table:
     n_rows: int
 
     def __post_init__(self) -> None:
+        names = ["id", *(name.lower() for name in self.columns)]  # SQL and Parquet readers know no case
+        if len(set(names)) != len(names):
+            raise ValueError(f"columns must differ in more than case, and none is named 'id': {list(self.columns)}")
         for name, column in self.columns.items():
             if column.shape != (self.n_rows,):
                 raise ValueError(f"column {name!r} must have shape ({self.n_rows},), got {column.shape}")
@@ -37,14 +40,21 @@ class Table:
 
 
 def write_table(path: Path, vocab: Vocab, table: Table | None) -> None:
-    """Write ids (column `id`) and attributes as one Parquet file, in row order."""
+    """Write ids (column `id`) and attributes as one Parquet file, in row order.
+
+    Raises:
+        ArtifactError: a value cannot be stored, or the file system refuses.
+    """
     columns: dict[str, Column] = {"id": vocab.all} | dict(table.columns if table else {})
-    with duckdb.connect() as connection:
-        connection.execute("SET preserve_insertion_order = true")
-        connection.register("written", columns)
-        connection.execute(
-            "COPY (SELECT * FROM written) TO $path (FORMAT parquet, COMPRESSION zstd)", {"path": str(path)}
-        )
+    try:
+        with duckdb.connect() as connection:
+            connection.execute("SET preserve_insertion_order = true")
+            connection.register("written", columns)
+            connection.execute(
+                "COPY (SELECT * FROM written) TO $path (FORMAT parquet, COMPRESSION zstd)", {"path": str(path)}
+            )
+    except duckdb.Error as error:
+        raise ArtifactError(f"{path.name}: cannot be written: {error}") from error
 
 
 def read_table(path: Path, noun: str) -> tuple[Vocab, Table]:

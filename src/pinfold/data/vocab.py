@@ -52,6 +52,10 @@ class Vocab:
             raise DataError(f"no {self._noun} has the id {name!r}{near}")
         return row
 
+    def row_or(self, name: str, otherwise: int) -> int:
+        """The row of one id, or `otherwise` where there is none."""
+        return self._rows.get(name, otherwise)
+
     def rows(self, names: Iterable[str]) -> Ints:
         """The rows of these ids. Shape (n,).
 

@@ -53,11 +53,19 @@ class Csr:
         return self.ids[self.ptr[row] : self.ptr[row + 1]]
 
     def take(self, rows: Ints) -> "Csr":
-        """The given rows, in the given order, as a Csr of their own."""
+        """The given rows, in the given order, as a Csr of their own.
+
+        Raises:
+            ValueError: a row out of range, for which the kernel would read foreign memory.
+        """
+        if len(rows) and not (rows.min() >= 0 and rows.max() < self.n_rows):
+            raise ValueError(f"rows must lie in [0, {self.n_rows}), found {rows.min()} to {rows.max()}")
         return Csr(*take_rows(self.ptr, self.ids, self.weights, rows), self.n_columns)
 
     def keep_largest(self, k: int) -> "Csr":
         """At most `k` entries of each row, the heaviest; of equal weights the lower column stays."""
+        if k < 0:
+            raise ValueError(f"k must not be negative, got {k}")
         return Csr(*keep_largest(self.ptr, self.ids, self.weights, k), self.n_columns)
 
     def transpose(self) -> "Csr":
@@ -71,11 +79,10 @@ class Csr:
 
 def from_scipy(matrix: sparse.sparray) -> Csr:
     """Any scipy sparse matrix as Csr; repeated entries are summed."""
-    csr = sparse.csr_array(matrix)
+    csr = sparse.csr_array(matrix, copy=True)  # summing works in place, and the matrix is the caller's
     csr.sum_duplicates()
-    return Csr(
-        csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.data.astype(np.float32), int(csr.shape[1])
-    )
+    ptr, ids = csr.indptr.astype(np.int64, copy=False), csr.indices.astype(np.int32, copy=False)
+    return Csr(ptr, ids, csr.data.astype(np.float32, copy=False), int(csr.shape[1]))
 
 
 def from_pairs(rows: Ints, columns: Ints, weights: Floats, shape: tuple[int, int]) -> Csr:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
 SMALL = 256  # rows below which a second thread costs more than it saves
 
@@ -30,5 +31,5 @@ def over_rows(n_rows: int, work: Callable[[int, int], None]) -> None:
         work(0, n_rows)
         return
     bounds = [n_rows * part // threads for part in range(threads + 1)]
-    for job in [_pool(threads).submit(work, a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]:
+    for job in [_pool(threads).submit(work, a, b) for a, b in pairwise(bounds)]:
         job.result()

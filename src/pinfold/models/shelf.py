@@ -12,19 +12,25 @@ from pinfold.models.lightgcn import LightGCN, LightGCNConfig
 from pinfold.models.mf import MF, MFConfig
 from pinfold.models.popularity import PopularityConfig, popularity
 
+ComputedConfig = PopularityConfig | ItemKNNConfig
+TrainedConfig = MFConfig | LightGCNConfig
 ModelConfig = Annotated[
-    PopularityConfig | ItemKNNConfig | MFConfig | LightGCNConfig,
-    Field(discriminator="name", description="which model, and its options"),
+    ComputedConfig | TrainedConfig, Field(discriminator="name", description="which model, and its options")
 ]
 
 
-def build(config: ModelConfig, graph: BipartiteGraph, seed: int) -> Trainable[Any] | Learned:
-    """A model ready to be trained, or what a model that needs no training has computed."""
+def compute(config: ComputedConfig, graph: BipartiteGraph) -> Learned:
+    """What a model that needs no training makes of the graph."""
     match config:
         case PopularityConfig():
             return popularity(config, graph)
         case ItemKNNConfig():
             return item_knn(config, graph)
+
+
+def build(config: TrainedConfig, graph: BipartiteGraph, seed: int) -> Trainable[Any]:
+    """A model ready to be trained; its first vectors come from `seed`."""
+    match config:
         case MFConfig():
             return MF(config, graph, seed)
         case LightGCNConfig():

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pinfold.arrays import Floats
 from pinfold.artifacts import is_folder, open_folder, writing
 from pinfold.errors import ArtifactError, TrainingError
 
@@ -29,6 +30,11 @@ class State:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)  # the parameters of the best epoch; empty before a look
+
+
+def parameters(module: nn.Module) -> dict[str, Floats]:
+    """The parameters as numpy arrays, by name."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
 
 
 def save_checkpoint(path: Path, run: str, state: State, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -76,6 +76,8 @@ def train(
             if keeping and time.monotonic() - saved_at >= config.checkpoint_seconds:
                 save_checkpoint(keeping.path, keeping.run, state, module, optimizer)
                 saved_at = time.monotonic()
+    if keeping and state.seconds >= config.checkpoint_seconds:  # what comes next may be killed too
+        save_checkpoint(keeping.path, keeping.run, state, module, optimizer)
     if state.best:
         module.load_state_dict(state.best)
     best_epoch = state.best_epoch if state.best else state.epoch

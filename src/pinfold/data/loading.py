@@ -1,0 +1,125 @@
+"""Files of every format into the tables of staging, and what is said about rows that cannot be used."""
+
+import gzip
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+
+from pinfold.data import staging
+from pinfold.data.attributes import check_id_type
+from pinfold.data.records import DAMAGE, open_text, require
+from pinfold.data.sql import Connection, columns_of, first_line, literal, quoted, scalar
+from pinfold.errors import ConfigError, DataError
+
+ENDINGS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+EXAMPLES = 5  # bad rows that a message shows
+
+
+def load_file(connection: Connection, file: int, path: Path, format_: str, columns: Mapping[str, str]) -> None:
+    """Fill `raw` and `rejected` from one file, which becomes file number `file`.
+
+    Raises:
+        ConfigError: a lists file is asked for a weight or a time.
+        DataError: the file is missing, empty, of no known ending, or lacks a column.
+    """
+    form = _form(path, format_)
+    if form == "lists" and set(columns) - {"user", "item"}:
+        raise ConfigError(f"{path}: lines `user item item ...` have neither weight nor time; leave those options out")
+    before = _rows(connection)
+    if form == "parquet":
+        _load_parquet(connection, file, path, columns)
+    else:
+        staging.load_text(connection, file, path, form, columns)
+    if _rows(connection) == before:
+        what = "is empty" if form in ("jsonl", "lists", "parquet") else "has a header and no rows"
+        raise DataError(f"{path}: {what}; expected at least one event")
+
+
+def load_typed(connection: Connection, file: int, where: object, source: str, columns: Mapping[str, str]) -> None:
+    """Fill `raw` from a table expression with typed columns; its rows are counted from 1.
+
+    Raises:
+        DataError: a column is missing, or holds ids that are no ids.
+    """
+    types = columns_of(connection, source)
+    require(where, types, columns)
+    for role in ("user", "item"):
+        check_id_type(where, columns[role], types[columns[role]])
+    row = "file_row_number + 1" if "file_row_number" in types else "row_number() OVER ()"
+    values = {
+        name: f"coalesce(CAST({quoted(columns[role])} AS VARCHAR), '')" if role in columns else "''"
+        for role, name in staging.ROLES.items()
+    }
+    connection.execute(f"INSERT INTO raw SELECT {file}, {row}, {', '.join(values.values())} FROM {source}")
+
+
+def stop_at_rejected(connection: Connection, labels: Sequence[str]) -> None:
+    """Raise if there is any rejected row.
+
+    Raises:
+        DataError: shows the first rows, counts all, and says what to do.
+    """
+    n = int(scalar(connection, "SELECT count(*) FROM rejected"))
+    if not n:
+        return
+    query = "SELECT file, row, field, reason, found, expected FROM rejected ORDER BY file, row LIMIT $1"
+    lines = []
+    for file, row, field, reason, found, expected in connection.execute(query, [EXAMPLES]).fetchall():
+        column = f" column {field!r}:" if field else ""
+        lines.append(f"{labels[file]}:{row}:{column} {reason}: found {_short(found)}, expected {expected}")
+    if n > EXAMPLES:
+        lines.append(f"... and {n - EXAMPLES} more")
+    verb = "row" if n == 1 else "rows"
+    advice = "correct them, or leave them out with --bad-rows skip, which lists them in rejected.csv"
+    raise DataError("\n".join([f"{n} {verb} cannot be used; {advice}", *lines]))
+
+
+def write_rejected(connection: Connection, path: Path, labels: Sequence[str]) -> None:
+    """Write every rejected row as CSV: file, row, column, reason, found, expected, text."""
+    names = ", ".join(literal(Path(label).name) for label in labels)
+    query = (
+        f'SELECT ([{names}])[file + 1] AS file, row, field AS "column", reason, found, expected, text '
+        f"FROM rejected ORDER BY ALL"
+    )
+    connection.execute(f"COPY ({query}) TO $path (FORMAT csv, HEADER)", {"path": str(path)})
+
+
+def _form(path: Path, format_: str) -> str:
+    if format_ != "auto":
+        return format_
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    if ending not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        raise DataError(
+            f"{path}: the ending {ending!r} does not tell the format (known: {known}, each also with .gz); "
+            "say it with --format csv, tsv, jsonl, parquet or lists"
+        )
+    return ENDINGS[ending]
+
+
+def _load_parquet(connection: Connection, file: int, path: Path, columns: Mapping[str, str]) -> None:
+    unpacked = path
+    try:
+        with open_text(path):
+            pass  # a missing file is told apart from a damaged one
+        if path.suffix.lower() == ".gz":
+            folder = Path(scalar(connection, "SELECT current_setting('temp_directory')"))
+            unpacked = folder / f"{file}.parquet"
+            with gzip.open(path) as packed, unpacked.open("wb") as target:
+                shutil.copyfileobj(packed, target)
+        source = f"read_parquet({literal(str(unpacked))}, file_row_number = true)"
+        load_typed(connection, file, path, source, columns)
+    except duckdb.OutOfMemoryException:
+        raise
+    except (duckdb.Error, *DAMAGE) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {first_line(error)}") from error
+
+
+def _rows(connection: Connection) -> int:
+    return int(scalar(connection, "SELECT (SELECT count(*) FROM raw) + (SELECT count(*) FROM rejected)"))
+
+
+def _short(found: str) -> str:
+    return repr(found if len(found) <= 60 else found[:57] + "...")

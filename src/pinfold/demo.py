@@ -1,0 +1,155 @@
+"""`pinfold demo`: the whole job on the bundled data, small enough to watch and to judge by eye."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import RenderableType
+
+from pinfold.data.bundled import debian
+from pinfold.data.dataset import Dataset
+from pinfold.data.doctor import check_dataset
+from pinfold.data.splits import Part, ProtocolName, Split, SplitConfig, split_events
+from pinfold.embedding.artifact import Artifact, write_artifact
+from pinfold.evaluation.evaluate import EvaluationConfig
+from pinfold.graph.bipartite import build_graph
+from pinfold.index.answers import Answers
+from pinfold.models.item_knn import ItemKNNConfig
+from pinfold.models.lightgcn import LightGCNConfig
+from pinfold.models.mf import MFConfig
+from pinfold.models.popularity import PopularityConfig
+from pinfold.models.shelf import ModelConfig
+from pinfold.pipeline import DataConfig, Fitted, RunConfig, Verdict, assemble, fit, judge, peak_memory
+from pinfold.progress import SILENT, Progress
+from pinfold.terminal import answers_table, diagnosis_text, example_text, neighbors_table, verdict_tables
+from pinfold.training.config import TrainConfig
+
+MODEL = LightGCNConfig(batch_size=8192)
+TRAIN = TrainConfig(epochs=40, learning_rate=0.02, patience=2, refit=True)
+RUN = RunConfig(data=DataConfig(path="debian"), model=MODEL, train=TRAIN, evaluation=EvaluationConfig(ks=(20,)))
+FLOOR: tuple[ModelConfig, ...] = (PopularityConfig(), ItemKNNConfig())
+FACTORS = MFConfig(batch_size=8192, l2=1e-3)
+FAMILIAR = ("python3-numpy", "gimp", "postgresql", "texlive-latex-base", "libsdl2-2.0-0")
+SHOWN = 3  # collections whose hidden items are shown
+TITLES: dict[ProtocolName, str] = {
+    "random": "A fifth of each collection hidden: which items are missing?",
+    "held-out-collections": "Collections that training never saw, half of each given: what is the other half?",
+}
+Show = Callable[[RenderableType], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One protocol: every model learned, selected on the validation part, refitted, and judged once."""
+
+    protocol: ProtocolName
+    verdict: Verdict
+    seconds: dict[str, float]  # to learn, per model
+    fitted: Fitted  # the first model, LightGCN
+    split: Split
+    test: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A collection of which a part was hidden, and what LightGCN proposes."""
+
+    collection: str
+    given: list[str]
+    hidden: set[str]
+    proposed: list[str]
+
+
+def run_trial(
+    dataset: Dataset, protocol: ProtocolName, rivals: Sequence[ModelConfig], progress: Progress = SILENT
+) -> Trial:
+    """LightGCN beside its rivals on the same split."""
+    run = replace(RUN, split=SplitConfig(protocol=protocol))
+    split = split_events(dataset.interactions, run.split, run.seed)
+    fitted = {c.name: fit(replace(run, model=c), split, progress=progress) for c in (MODEL, *rivals)}
+    if split.test is None:
+        raise ValueError(f"protocol {protocol!r} has no test part")
+    test = split.test.unseal()
+    known = build_graph(split.known).user_items
+    verdict = judge({name: f.learned for name, f in fitted.items()}, test, known, run, progress=progress)
+    seconds = {name: f.seconds for name, f in fitted.items()}
+    return Trial(protocol, verdict, seconds, fitted[MODEL.name], split, test)
+
+
+def trials(dataset: Dataset, progress: Progress = SILENT) -> Iterator[Trial]:
+    """A share of each collection hidden; then whole collections hidden, half of each given."""
+    yield run_trial(dataset, "random", (*FLOOR, FACTORS), progress)
+    yield run_trial(dataset, "held-out-collections", FLOOR, progress)
+
+
+def save(dataset: Dataset, trial: Trial, out: Path) -> Artifact:
+    """LightGCN of a trial as an artifact, the verdict among its metrics."""
+    artifact = assemble(RUN, dataset, trial.split, trial.fitted)
+    artifact.metrics.update(test_openings=1, test=trial.verdict.to_json())
+    write_artifact(out, artifact, trial.fitted.parameters, replace=True)
+    return artifact
+
+
+def examples(artifact: Artifact, test: Part, k: int = 10) -> list[Example]:
+    """Collections drawn at random (always the same ones) from those asked about."""
+    answers = Answers(artifact)
+    rows = np.random.default_rng(RUN.seed).choice(test.users(), SHOWN, replace=False)
+    given, target = build_graph(test.given).user_items, build_graph(test.target).user_items
+    return [
+        Example(
+            collection=str(artifact.users.all[row]),
+            given=artifact.items.ids(given.row(row)).tolist(),
+            hidden=set(artifact.items.ids(target.row(row)).tolist()),
+            proposed=[a.id for a in answers.for_user(str(artifact.users.all[row]), k)],
+        )
+        for row in rows
+    ]
+
+
+def report(dataset: Dataset, done: Sequence[Trial], out: Path, seconds: float) -> dict[str, Any]:
+    """The numbers as plain values."""
+    return {
+        "data": dict(dataset.source),
+        "trials": {t.protocol: {**t.verdict.to_json(), "fit_seconds": t.seconds} for t in done},
+        "artifact": str(out),
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(),
+    }
+
+
+def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = SILENT) -> dict[str, Any]:
+    """The demo from data to answers; `show` gets a table or a text as each stage ends."""
+    started = time.perf_counter()
+    dataset = debian()
+    dataset.items.rows(items)  # an unknown package is said before the work, not after it
+    show(f"{dataset.source['about']}: {counts(dataset)}")
+    show(f"checked: {diagnosis_text(check_dataset(dataset))} (`pinfold check` shows them)")
+    done = []
+    for trial in trials(dataset, progress):
+        done.append(trial)
+        for table in verdict_tables(trial.verdict, TITLES[trial.protocol], trial.seconds):
+            show(table)
+    artifact = save(dataset, done[0], out)
+    answers = Answers(artifact)
+    show(neighbors_table({name: answers.similar(name, 6) for name in FAMILIAR}))
+    for example in examples(artifact, done[0].test):
+        show(example_text(example.collection, example.given, example.proposed, example.hidden))
+    if items:
+        show(answers_table(answers.for_items(items, 10), f"goes with {', '.join(items)}"))
+    seconds = time.perf_counter() - started
+    show(
+        f"{seconds:.0f} s, {peak_memory() / 2**20:.0f} MiB at most. The artifact is in {out}. Go on with:\n"
+        f"  pinfold similar {out} --item vim\n"
+        f"  pinfold recommend {out} --items git,tmux\n"
+        f"  pinfold import YOUR_EVENTS.csv --out data"
+    )
+    return report(dataset, done, out, seconds)
+
+
+def counts(dataset: Dataset) -> str:
+    """`30,627 collections, 13,839 items, 224,677 edges`."""
+    n = len(dataset.interactions)
+    return f"{len(dataset.users):,} collections, {len(dataset.items):,} items, {n:,} edges"

@@ -1,0 +1,84 @@
+"""Answers by external id: rows become ids and titles here, and nowhere further down."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pinfold.arrays import Ints, TopK
+from pinfold.data.vocab import Vocab
+from pinfold.embedding.artifact import Artifact
+from pinfold.errors import DataError
+from pinfold.graph.bipartite import build_graph
+from pinfold.graph.csr import Csr, from_pairs
+from pinfold.index.interface import Recommender
+from pinfold.index.recommender import recommender
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One recommended item."""
+
+    rank: int  # from 1
+    id: str
+    title: str | None
+    score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain object."""
+        return asdict(self)
+
+
+class Answers:
+    """An artifact that answers questions asked by id."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._artifact = artifact
+        self._titles = artifact.item_table.titles()
+        self._recommender: Recommender = recommender(artifact.learned, self._seen())
+
+    def for_user(self, user: str, k: int) -> list[Answer]:
+        """The K best items for a user of the training data, without the ones they have.
+
+        Raises:
+            DataError: no such user.
+        """
+        row = np.array([self._artifact.users.row(user)], np.int32)
+        return self._name(self._recommender.recommend(row, k))
+
+    def for_items(self, items: Sequence[str], k: int) -> list[Answer]:
+        """What goes with these items: the K best for somebody of whom nothing else is known.
+
+        Raises:
+            DataError: an id is unknown, or there are none.
+        """
+        rows = np.unique(self._artifact.items.rows(items))
+        if not len(rows):
+            raise DataError("no items given; name at least one")
+        return self._name(self._recommender.recommend_new(_history(rows, self._artifact.items), k))
+
+    def similar(self, item: str, k: int) -> list[Answer]:
+        """The K items most like this one.
+
+        Raises:
+            DataError: no such item.
+        """
+        row = np.array([self._artifact.items.row(item)], np.int32)
+        return self._name(self._recommender.similar(row, k))
+
+    def _seen(self) -> Csr:
+        return build_graph(self._artifact.known()).user_items
+
+    def _name(self, top: TopK) -> list[Answer]:
+        found = [(int(row), float(score)) for row, score in zip(top.ids[0], top.scores[0], strict=True) if row >= 0]
+        ids = self._artifact.items.all
+        return [
+            Answer(place + 1, ids[row], None if self._titles is None else self._titles[row], score)
+            for place, (row, score) in enumerate(found)
+        ]
+
+
+def _history(rows: Ints, items: Vocab) -> Csr:
+    n = len(rows)
+    return from_pairs(np.zeros(n, np.int32), rows, np.ones(n, np.float32), (1, len(items)))

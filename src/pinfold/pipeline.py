@@ -1,0 +1,244 @@
+"""The whole job, top to bottom, one line a stage: read this file first."""
+
+import hashlib
+import resource
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from pinfold.arrays import Floats
+from pinfold.artifacts import is_folder, remove_folder
+from pinfold.config import options, parse, to_toml
+from pinfold.data.bundled import debian
+from pinfold.data.dataset import Dataset, load_dataset
+from pinfold.data.filters import filter_dataset
+from pinfold.data.interactions import Interactions
+from pinfold.data.splits import Part, Split, SplitConfig, split_events
+from pinfold.embedding.artifact import Artifact, read_artifact, replace_metrics, write_artifact
+from pinfold.errors import ArtifactError, ConfigError
+from pinfold.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate, mean_metric
+from pinfold.evaluation.intervals import PairedTest, holm, paired_test
+from pinfold.graph.bipartite import build_graph
+from pinfold.graph.csr import Csr
+from pinfold.graph.learned import Learned
+from pinfold.index.recommender import recommender
+from pinfold.models.item_knn import ItemKNNConfig
+from pinfold.models.popularity import PopularityConfig
+from pinfold.models.shelf import ComputedConfig, ModelConfig, build, compute
+from pinfold.progress import SILENT, Progress
+from pinfold.training.checkpoint import parameters
+from pinfold.training.config import TrainConfig
+from pinfold.training.loop import Keeping, Report, Validate, train
+
+BUNDLED = "debian"
+
+
+@options
+class DataConfig:
+    """Which data set, and what of it."""
+
+    path: Annotated[str, Field(description="a folder that `pinfold import` made, or 'debian' for the bundled data")]
+    test: Annotated[
+        str | None,
+        Field(description="folder with the test events, imported in the same way; for split.protocol 'files'"),
+    ] = None
+    min_user_events: Annotated[int, Field(ge=1, description="k-core: events a user must have")] = 1
+    min_item_events: Annotated[int, Field(ge=1, description="k-core: events an item must have")] = 1
+
+
+@options
+class RunConfig:
+    """A run file: everything that decides the result."""
+
+    data: DataConfig
+    model: ModelConfig
+    seed: Annotated[int, Field(ge=0, description="of the split, the first vectors, the batches and the bootstrap")] = 0
+    split: SplitConfig = SplitConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model that has learned."""
+
+    learned: Learned
+    report: Report | None  # None for a model that needs no training
+    parameters: dict[str, Floats]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Several models judged on the same questions; tests compare the first model with each of the others."""
+
+    evaluations: dict[str, Evaluation]
+    tests: dict[str, PairedTest]  # by name of the other model, p-values corrected by Holm's procedure
+
+    def to_json(self) -> dict[str, Any]:
+        """Means, intervals and tests."""
+        tests = {
+            name: {"metric": t.metric, "difference": t.difference, "low": t.low, "high": t.high, "p_value": t.p_value}
+            for name, t in self.tests.items()
+        }
+        return {"models": {name: e.to_json() for name, e in self.evaluations.items()}, "tests": tests}
+
+
+def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress: Progress = SILENT) -> Artifact:
+    """Data in, artifact out; killed and called again, it goes on where it was. The test part stays sealed.
+
+    Raises:
+        PinfoldError: data, options or folder are not as they should be.
+    """
+    if out.exists() and not replace_old:
+        raise ArtifactError(f"{out}: exists already; remove it, name another folder, or ask to replace it")
+    dataset = load_data(run.data)
+    split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
+    fitted = fit(run, split, checkpoints=out, progress=progress)
+    artifact = assemble(run, dataset, split, fitted)
+    write_artifact(out, artifact, fitted.parameters, replace=replace_old)
+    for checkpoint in _checkpoints(out):
+        remove_folder(checkpoint)
+    return artifact
+
+
+def load_data(config: DataConfig) -> Dataset:
+    """The data set of a run, cut down to its k-core."""
+    if config.path != BUNDLED and not is_folder(Path(config.path)):
+        raise ConfigError(
+            f"data.path {config.path!r}: no data set there; make one with `pinfold import FILE --out {config.path}`, "
+            f"or use {BUNDLED!r}, the bundled one"
+        )
+    dataset = debian() if config.path == BUNDLED else load_dataset(Path(config.path))
+    return filter_dataset(dataset, config.min_user_events, config.min_item_events)
+
+
+def load_test(config: DataConfig, dataset: Dataset) -> Interactions | None:
+    """The given test events in the rows of `dataset`; events of users or items it does not have are left out."""
+    if config.test is None:
+        return None
+    test = load_dataset(Path(config.test))
+    users = np.array([dataset.users.row_or(name, -1) for name in test.users.all], np.int32)[test.interactions.users]
+    items = np.array([dataset.items.row_or(name, -1) for name in test.items.all], np.int32)[test.interactions.items]
+    known = (users >= 0) & (items >= 0)
+    return Interactions.of(users[known], items[known], len(dataset.users), len(dataset.items))
+
+
+def fit(run: RunConfig, split: Split, *, checkpoints: Path | None = None, progress: Progress = SILENT) -> Fitted:
+    """The run's model, selected on the validation part, and refitted on all known events if the run says so."""
+    started = time.perf_counter()
+    events = split.known if run.train.refit else split.train
+    if isinstance(run.model, ComputedConfig):
+        learned = compute(run.model, build_graph(events))
+        return Fitted(learned, None, {}, time.perf_counter() - started)
+    identity = _identity(run, split)
+    keeping = [Keeping(path, identity) for path in _checkpoints(checkpoints)] if checkpoints else [None, None]
+    model = build(run.model, build_graph(split.train), run.seed)
+    validate = _validator(run, split)
+    report = train(model, run.train, run.seed, validate=validate, keeping=keeping[0], progress=progress)
+    if run.train.refit and validate:
+        model = build(run.model, build_graph(events), run.seed)
+        same_length = replace(run.train, epochs=report.best_epoch)
+        train(model, same_length, run.seed, keeping=keeping[1], progress=progress)
+    return Fitted(model.embed(), report, parameters(model.module()), time.perf_counter() - started)
+
+
+def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> Artifact:
+    """The artifact of a fitted model, with its numbers so far."""
+    graph = build_graph(split.known if run.train.refit else split.train)
+    if run.train.refit or split.valid is None:
+        valid = split.known.take(np.zeros(0, np.int64))
+    elif split.valid.new_users:
+        valid = split.valid.given.join(split.valid.target)
+    else:
+        valid = split.valid.target
+    metrics: dict[str, Any] = {"seconds": fitted.seconds, "peak_memory_bytes": peak_memory(), "test_openings": 0}
+    if fitted.report:
+        report = fitted.report
+        metrics["training"] = {
+            "epochs": report.epochs,
+            "best_epoch": report.best_epoch,
+            "best_validation_score": report.best_score,
+            "validation_metric": f"{run.train.metric}@{run.evaluation.ks[0]}",
+            "history": list(report.history),
+        }
+    return Artifact(
+        fitted.learned, graph, valid, split.test, dataset.users, dataset.items, dataset.user_table,
+        dataset.item_table, to_toml(run), metrics,
+    )  # fmt: skip
+
+
+def evaluate_artifact(path: Path, *, progress: Progress = SILENT) -> Verdict:
+    """Open the artifact's test part, judge its model beside popularity and item-kNN, and record both in it.
+
+    Raises:
+        ArtifactError: the artifact is damaged, or was trained without a test part.
+    """
+    artifact = read_artifact(path)
+    if artifact.test is None:
+        raise ArtifactError(f"{path}: was trained with split.protocol 'none' and has no test part to be judged on")
+    run = parse(tomllib.loads(artifact.run), RunConfig, f"{path}/run.toml")
+    models: dict[str, Learned] = {run.model.name: artifact.learned}
+    for baseline in (PopularityConfig(), ItemKNNConfig()):
+        if baseline.name != run.model.name:
+            models[baseline.name] = compute(baseline, artifact.graph)
+    known = build_graph(artifact.known()).user_items
+    verdict = judge(models, artifact.test.unseal(), known, run, progress=progress)
+    openings = int(artifact.metrics.get("test_openings", 0)) + 1
+    replace_metrics(path, {**artifact.metrics, "test_openings": openings, "test": verdict.to_json()})
+    return verdict
+
+
+def judge(
+    models: Mapping[str, Learned], part: Part, known: Csr, run: RunConfig, *, progress: Progress = SILENT
+) -> Verdict:
+    """Every model on the same questions; the first one is tested against each other on the selecting metric."""
+    evaluations = {
+        name: evaluate(recommender(learned, known), part, known, run.evaluation, seed=run.seed, progress=progress)
+        for name, learned in models.items()
+    }
+    first, *others = evaluations
+    metric = f"{run.train.metric}@{run.evaluation.ks[0]}"
+    tests = [
+        paired_test(evaluations[first].per_user[metric], evaluations[other].per_user[metric], metric, seed=run.seed)
+        for other in others
+    ]
+    corrected = holm([test.p_value for test in tests])
+    named = zip(others, tests, corrected, strict=True)
+    return Verdict(evaluations, {name: replace(test, p_value=p) for name, test, p in named})
+
+
+def peak_memory() -> int:
+    """The most memory this process has held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _validator(run: RunConfig, split: Split) -> Validate | None:
+    """How a model's vectors score on the validation part."""
+    part = split.valid
+    if part is None:
+        return None
+    seen = build_graph(split.train).user_items
+    metric, k = run.train.metric, run.evaluation.ks[0]
+    return lambda vectors: mean_metric(recommender(vectors, seen), part, metric, k)
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    """Where the two trainings of a run, selection and refit, keep their checkpoints: beside the artifact."""
+    return [out.with_name(f"{out.name}.checkpoint"), out.with_name(f"{out.name}.refit-checkpoint")]
+
+
+def _identity(run: RunConfig, split: Split) -> str:
+    """What must be equal for a checkpoint to be gone on from: the options and the training events."""
+    digest = hashlib.sha256(to_toml(run).encode())
+    for column in (split.train.users, split.train.items):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()

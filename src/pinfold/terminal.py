@@ -1,0 +1,171 @@
+"""What a person sees: progress bars on stderr, tables on stdout."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich import progress as bars
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from pinfold.data.findings import Diagnosis
+from pinfold.evaluation.intervals import Interval
+from pinfold.index.answers import Answer
+from pinfold.pipeline import Verdict
+from pinfold.progress import Task
+
+OUT = Console()
+ERR = Console(stderr=True)
+
+
+class TerminalProgress:
+    """A bar for each task; where stderr is not a terminal, one line when a task ends."""
+
+    @contextmanager
+    def task(self, name: str, total: int | None = None) -> Iterator[Task]:
+        """A bar with the share done, the time left and a note."""
+        columns = (
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(bar_width=24),
+            bars.TaskProgressColumn(),
+            bars.TimeElapsedColumn(),
+            bars.TextColumn("left"),
+            bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[note]}"),
+        )
+        with bars.Progress(*columns, console=ERR, transient=ERR.is_terminal) as shown:
+            yield _Bar(shown, shown.add_task(name, total=total, note=""))
+
+
+class _Bar:
+    """A task of a rich progress display."""
+
+    def __init__(self, shown: bars.Progress, number: bars.TaskID) -> None:
+        self._shown = shown
+        self._number = number
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Move the bar."""
+        self._shown.update(self._number, advance=steps, note=note)
+
+
+def verdict_tables(verdict: Verdict, title: str, fit_seconds: Mapping[str, float] | None = None) -> list[Table]:
+    """How good each model's lists are, and what they do to the catalogue; a row a model."""
+    return [_quality_table(verdict, title), _exposure_table(verdict, fit_seconds or {})]
+
+
+def _quality_table(verdict: Verdict, title: str) -> Table:
+    first = next(iter(verdict.evaluations.values()))
+    table = _table(title)
+    table.caption = (
+        f"mean over {first.n_users:,} users [95 % bootstrap interval]; p: paired test against the first row, "
+        "Holm-corrected; definitions in docs/metrics.md"
+    )
+    table.add_column("model")
+    shown = [name for name in first.intervals if name.partition("@")[0] in ("recall", "ndcg", "mrr")]
+    for name in (*shown, "p"):
+        table.add_column(name, justify="right")
+    for name, evaluation in verdict.evaluations.items():
+        test = verdict.tests.get(name)
+        cells = [interval_text(evaluation.intervals[metric]) for metric in shown]
+        table.add_row(name, *cells, p_text(test.p_value) if test else "")
+    return table
+
+
+def _exposure_table(verdict: Verdict, fit_seconds: Mapping[str, float]) -> Table:
+    table = _table("")
+    table.add_column("model")
+    for name in next(iter(verdict.evaluations.values())).exposure:
+        table.add_column(name.replace("popularity_", "pop. "), justify="right")
+    table.add_column("fit s", justify="right")
+    table.add_column("answer s", justify="right")
+    for name, evaluation in verdict.evaluations.items():
+        cells = [f"{value:.3f}" for value in evaluation.exposure.values()]
+        fit = f"{fit_seconds[name]:.1f}" if name in fit_seconds else ""
+        table.add_row(name, *cells, fit, f"{evaluation.seconds:.1f}")
+    return table
+
+
+def interval_text(interval: Interval) -> str:
+    """`.612 [.605, .619]`."""
+    mean, low, high = (f"{x:.3f}".replace("0.", ".", 1) for x in (interval.mean, interval.low, interval.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def p_text(p: float) -> str:
+    """A p-value to two places, `<.001` below that."""
+    return "<.001" if p < 0.001 else f"{p:.3f}".replace("0.", ".", 1)
+
+
+def answers_table(answers: Sequence[Answer], title: str) -> Table:
+    """Rank, id, title and score."""
+    table = _table(title)
+    table.add_column("#", justify="right")
+    table.add_column("id", no_wrap=True)
+    table.add_column("title")
+    table.add_column("score", justify="right")
+    for answer in answers:
+        table.add_row(str(answer.rank), escape(answer.id), escape(answer.title or ""), f"{answer.score:.4g}")
+    return table
+
+
+def neighbors_table(neighbors: Mapping[str, Sequence[Answer]]) -> Table:
+    """Items and what is most like them."""
+    table = _table("Most similar items")
+    table.add_column("item", no_wrap=True)
+    table.add_column("neighbors, nearest first")
+    for item, answers in neighbors.items():
+        table.add_row(escape(item), escape(", ".join(answer.id for answer in answers)))
+    return table
+
+
+def example_text(collection: str, given: Sequence[str], proposed: Sequence[str], hidden: Collection[str]) -> Text:
+    """A collection, what of it was given, and the proposals, with a check mark on those that were hidden."""
+    text = Text(f"\n{collection}", style="bold")
+    text.append(f"\n  given:    {', '.join(given)}", style="not bold")
+    marked = [f"\N{CHECK MARK} {item}" if item in hidden else item for item in proposed]
+    text.append(f"\n  proposed: {', '.join(marked)}", style="not bold")
+    text.append(f"\n  hidden:   {', '.join(sorted(hidden))}", style="not bold")
+    return text
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> Table:
+    """A row a finding, with examples in their place."""
+    counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in diagnosis.counts.items())
+    table = _table(f"Checked: {counts}")
+    table.add_column("severity")
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    table.add_column("for example")
+    for finding in diagnosis.findings:
+        places = [
+            f"{escape(e.file)}{f':{e.row}' if e.row is not None else ''} {escape(e.column)} {escape(repr(e.value))}".strip()
+            for e in finding.examples
+        ]
+        table.add_row(finding.severity, escape(finding.message), f"{finding.count:,}", "\n".join(places))
+    if not diagnosis.findings:
+        table.add_row("", "nothing to complain about", "", "")
+    return table
+
+
+def diagnosis_text(diagnosis: Diagnosis) -> str:
+    """How many findings of each severity, on one line."""
+    severities = Counter(finding.severity for finding in diagnosis.findings)
+    return ", ".join(f"{severities[name]} {name}s" for name in ("error", "warning", "note"))
+
+
+def report_table(values: Mapping[str, object], title: str) -> Table:
+    """Names and values."""
+    table = _table(title)
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    for name, value in values.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.1f}" if isinstance(value, float) else str(value)
+        table.add_row(name.replace("_", " "), escape(shown))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=escape(title) or None, title_justify="left", caption_justify="left")

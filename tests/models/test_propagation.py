@@ -1,0 +1,147 @@
+"""Propagation against dense matrices: sum_k alpha_k A^k E and its gradient."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pinfold.arrays import Ints
+from pinfold.data.interactions import Interactions
+from pinfold.graph.bipartite import BipartiteGraph, build_graph
+from pinfold.graph.csr import Csr
+from pinfold.models.propagation import Adjacency, SmoothRows
+
+CPU = torch.device("cpu")
+U, I, D = 7, 5, 3
+
+
+def small_graph(seed: int = 0) -> BipartiteGraph:
+    """7 users and 5 items with random edges; user 3 and item 2 have none."""
+    rng = np.random.default_rng(seed)
+    taken = rng.random((U, I)) < 0.5
+    taken[3], taken[:, 2] = False, False
+    users, items = np.nonzero(taken)
+    return build_graph(Interactions.of(users.astype(np.int32), items.astype(np.int32), U, I))
+
+
+def dense(graph: BipartiteGraph) -> Tensor:
+    """A = D^-1/2 (0 R; R' 0) D^-1/2 as (U + I, U + I) doubles; rows of isolated nodes are zero."""
+    full = np.zeros((graph.n_users + graph.n_items,) * 2)
+    for user in range(graph.n_users):
+        full[user, graph.n_users + graph.user_items.row(user)] = 1
+    full += full.T
+    degrees = full.sum(axis=1)
+    scale = np.divide(1, np.sqrt(degrees), out=np.zeros_like(degrees), where=degrees > 0)
+    return torch.from_numpy(scale[:, None] * full * scale)
+
+
+def tables(seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(U, D, generator=generator), torch.randn(I, D, generator=generator)
+
+
+def smooth_dense(graph: BipartiteGraph, own: Tensor, alphas: tuple[float, ...]) -> Tensor:
+    """The polynomial, power by power."""
+    matrix, power = dense(graph), torch.eye(len(own), dtype=torch.float64)
+    total = torch.zeros_like(own)
+    for alpha in alphas:
+        total = total + alpha * power @ own
+        power = matrix @ power
+    return total
+
+
+def test_one_layer_by_hand() -> None:
+    # u0 - i0, u0 - i1, u1 - i1: degrees u0 2, u1 1, i0 1, i1 2.
+    events = Interactions.of(np.array([0, 0, 1], np.int32), np.array([0, 1, 1], np.int32), 2, 2)
+    users, items = Adjacency(build_graph(events), CPU).layer(torch.tensor([[1.0], [10.0]]), torch.tensor([[2.0], [3.0]]))
+    root = 2**0.5
+    assert users.flatten().tolist() == pytest.approx([2 / root + 3 / 2, 3 / root])
+    assert items.flatten().tolist() == pytest.approx([1 / root, 1 / 2 + 10 / root])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_layer_against_dense(seed: int) -> None:
+    graph = small_graph(seed)
+    users, items = tables(seed)
+    expected = dense(graph) @ torch.cat([users, items]).double()
+    found = torch.cat(Adjacency(graph, CPU).layer(users, items))
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+    assert found[3].eq(0).all()
+    assert found[U + 2].eq(0).all()
+
+
+def test_weights_of_edges_do_not_count() -> None:
+    graph = small_graph()
+    heavy = graph.user_items
+    heavy = Csr(heavy.ptr, heavy.ids, heavy.weights * 5, heavy.n_columns)
+    users, items = tables()
+    for found, expected in zip(
+        Adjacency(BipartiteGraph(heavy, heavy.transpose()), CPU).layer(users, items),
+        Adjacency(graph, CPU).layer(users, items),
+        strict=True,
+    ):
+        assert torch.equal(found, expected)
+
+
+def test_layer_rows_are_rows_of_the_layer() -> None:
+    graph = small_graph()
+    adjacency, vectors = Adjacency(graph, CPU), tables()
+    rows = (np.array([6, 0, 3], np.int32), np.array([2, 4], np.int32))
+    for part, whole, chosen in zip(adjacency.layer_rows(vectors, rows), adjacency.layer(*vectors), rows, strict=True):
+        assert torch.equal(part, whole[torch.from_numpy(chosen).long()])
+
+
+ROWS: list[tuple[Ints, Ints]] = [
+    (np.arange(U, dtype=np.int32), np.arange(I, dtype=np.int32)),
+    (np.array([5, 1, 3], np.int32), np.array([4, 2, 0], np.int32)),  # in any order; 3 and 2 are isolated
+    (np.array([0], np.int32), np.array([1], np.int32)),
+]
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("alphas", [(0.5, 0.5), (0.2, 0.3, 0.5), (0.25,) * 4, (0.0, 0.1, 0.0, 0.4, 0.5), (1.0,)])
+def test_smooth_rows_and_gradients_against_dense(rows: tuple[Ints, Ints], alphas: tuple[float, ...]) -> None:
+    graph = small_graph()
+    users, items = (table.requires_grad_() for table in tables())
+    outputs = SmoothRows.apply(users, items, Adjacency(graph, CPU), alphas, rows)  # type: ignore[no-untyped-call]
+
+    own = torch.cat([users, items]).detach().double().requires_grad_()
+    smooth = smooth_dense(graph, own, alphas)
+    user_rows, item_rows = torch.from_numpy(rows[0]).long(), torch.from_numpy(rows[1]).long() + U
+    expected = (smooth[user_rows], smooth[item_rows], own[user_rows], own[item_rows])
+    for found, wanted in zip(outputs, expected, strict=True):
+        torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)
+
+    # a scalar that depends on all four outputs, not linearly
+    generator = torch.Generator().manual_seed(1)
+    mix = [torch.randn(part.shape, generator=generator) for part in outputs]
+    sum((part.square() * m).sum() for part, m in zip(outputs, mix, strict=True)).backward()
+    sum((part.square() * m).sum() for part, m in zip(expected, mix, strict=True)).backward()  # type: ignore[union-attr]
+    assert users.grad is not None
+    assert items.grad is not None
+    assert own.grad is not None
+    torch.testing.assert_close(torch.cat([users.grad, items.grad]).double(), own.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("output", range(4))
+def test_each_output_alone_has_its_gradient(output: int) -> None:
+    """A loss may leave outputs unused, as one without L2 does."""
+    graph = small_graph()
+    users, items = (table.requires_grad_() for table in tables())
+    alphas, rows = (0.3, 0.3, 0.4), ROWS[1]
+    SmoothRows.apply(users, items, Adjacency(graph, CPU), alphas, rows)[output].sum().backward()  # type: ignore[no-untyped-call]
+    own = torch.cat([users, items]).detach().double().requires_grad_()
+    source = (smooth_dense(graph, own, alphas), own)[output // 2]
+    source[torch.from_numpy(rows[output % 2]).long() + U * (output % 2)].sum().backward()  # type: ignore[no-untyped-call]
+    assert users.grad is not None
+    assert items.grad is not None
+    assert own.grad is not None
+    torch.testing.assert_close(torch.cat([users.grad, items.grad]).double(), own.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_tables_are_not_changed() -> None:
+    users, items = tables()
+    before = users.clone(), items.clone()
+    SmoothRows.apply(users, items, Adjacency(small_graph(), CPU), (0.25,) * 4, ROWS[0])  # type: ignore[no-untyped-call]
+    assert torch.equal(users, before[0])
+    assert torch.equal(items, before[1])

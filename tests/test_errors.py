@@ -1,0 +1,27 @@
+"""The tree of errors, and the hint that most of their messages end with."""
+
+import pytest
+
+from pinfold.errors import ArtifactError, ConfigError, DataError, PinfoldError, TrainingError, did_you_mean
+
+
+@pytest.mark.parametrize("kind", [ConfigError, DataError, TrainingError, ArtifactError])
+def test_one_base_catches_every_error_raised_on_purpose(kind: type[Exception]) -> None:
+    assert issubclass(kind, PinfoldError)
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "hint"),
+    [
+        ("dmi", ["dim", "epochs"], "; did you mean 'dim'?"),
+        ("lightgnc", ["mf", "lightgcn"], "; did you mean 'lightgcn'?"),
+        ("zzz", ["dim", "epochs"], ""),
+        ("dim", [], ""),
+    ],
+)
+def test_did_you_mean_names_the_nearest_known_word(word: str, known: list[str], hint: str) -> None:
+    assert did_you_mean(word, known) == hint
+
+
+def test_did_you_mean_takes_any_iterable() -> None:
+    assert did_you_mean("dmi", iter(["dim"])) == "; did you mean 'dim'?"
