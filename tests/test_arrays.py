@@ -46,4 +46,4 @@ def test_embeddings_need_one_dimension_for_all() -> None:
     with pytest.raises(ValueError, match="history must have shape"):
         Embeddings(users, items, items[:2])
     with pytest.raises(TypeError, match="users must have dtype float32"):
-        Embeddings(users.astype(np.float64), items, items)  # type: ignore[arg-type]
+        Embeddings(users.astype(np.float64), items, items)

@@ -1,16 +1,19 @@
 """Run files: what is read, what is refused, and in which words."""
 
 import math
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from pinfold.config import options, parse, read_run, to_toml
+from pinfold.config import describe, options, parse, read_run, to_toml
 from pinfold.errors import ConfigError
+
+QUICK = settings(max_examples=50, deadline=None)
 
 
 @options
@@ -105,7 +108,10 @@ def test_every_type_is_read(tmp_path: Path) -> None:
             {"model": FACTORS, "more": {"metrics": "recall"}},
             "more.metrics: unknown option; did you mean 'metric'? (known: ks, metric, refit, folder, limit)",
         ),
-        ({"model": {"name": "factor"}}, "model.name: unknown name 'factor'; did you mean 'factors'? (known: factors, counts)"),
+        (
+            {"model": {"name": "factor"}},
+            "model.name: unknown name 'factor'; did you mean 'factors'? (known: factors, counts)",
+        ),
         ({"model": {"name": 3}}, "model.name: unknown name '3' (known: factors, counts)"),
         ({"model": {"dim": 3}}, "model.name: missing; say which one (known: factors, counts)"),
         ({"seed": 3}, "model: missing; it has no default"),
@@ -154,7 +160,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_run_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: .*directory"):
+    with pytest.raises(ConfigError, match=r"cannot be read: .*directory"):
         read_run(tmp_path, Run)
 
 
@@ -244,10 +250,9 @@ RUNS = st.builds(
 )
 
 
+@QUICK
 @given(RUNS)
 def test_what_is_written_is_read_again(run: Run) -> None:
-    import tomllib
-
     assert parse(tomllib.loads(to_toml(run)), Run, "run.toml") == run
 
 
@@ -260,4 +265,9 @@ def test_options_are_frozen_and_named() -> None:
     with pytest.raises(AttributeError):
         Factors().dim = 3  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Factors(3)  # type: ignore[misc]
+        Factors(3)  # type: ignore[call-arg, arg-type]
+
+
+def test_options_describe_themselves() -> None:
+    assert describe(Factors) == {"name": "", "dim": "length", "rate": "step"}
+    assert "dim: length" in str(Factors.__doc__)

@@ -201,7 +201,9 @@ def _where_older(path: Path) -> str:
     if path.exists():
         return ""
     older = sorted(path.parent.glob(f".{escape(path.name)}.{'[a-z0-9_]' * 8}.old"))
-    return f"; its replacement was interrupted, the older one is {older[0]}: rename it back or remove it" if older else ""
+    return (
+        f"; its replacement was interrupted, the older one is {older[0]}: rename it back or remove it" if older else ""
+    )
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

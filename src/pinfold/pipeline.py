@@ -49,8 +49,8 @@ class DataConfig:
         str | None,
         Field(description="folder with the test events, imported in the same way; for split.protocol 'files'"),
     ] = None
-    min_user_events: Annotated[int, Field(ge=1, description="k-core: events a user must have")] = 1
-    min_item_events: Annotated[int, Field(ge=1, description="k-core: events an item must have")] = 1
+    min_user_events: Annotated[int, Field(ge=0, description="k-core: events a user must have; 0 keeps all")] = 0
+    min_item_events: Annotated[int, Field(ge=0, description="k-core: events an item must have; 0 keeps all")] = 0
 
 
 @options
@@ -170,7 +170,7 @@ def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> 
             "history": list(report.history),
         }
     return Artifact(
-        fitted.learned, graph, valid, split.test, dataset.users, dataset.items, dataset.user_table,
+        fitted.learned, graph, valid.pairs(), split.test, dataset.users, dataset.items, dataset.user_table,
         dataset.item_table, to_toml(run), metrics,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinfold.data.dataset import Dataset
@@ -10,6 +10,8 @@ from pinfold.data.filters import filter_dataset, k_core
 from pinfold.data.interactions import Interactions
 from pinfold.data.tables import Table
 from pinfold.data.vocab import Vocab
+
+QUICK = settings(max_examples=50, deadline=None)
 
 N_USERS, N_ITEMS = 7, 6
 PAIRS = st.lists(st.tuples(st.integers(0, N_USERS - 1), st.integers(0, N_ITEMS - 1)), max_size=30)
@@ -35,6 +37,7 @@ def slow_core(pairs: list[tuple[int, int]], min_user: int, min_item: int) -> tup
             return users, items
 
 
+@QUICK
 @given(PAIRS, st.integers(0, 4), st.integers(0, 4))
 def test_k_core_agrees_with_the_slow_twin(pairs: list[tuple[int, int]], min_user: int, min_item: int) -> None:
     users, items = k_core(events_of(pairs), min_user, min_item)
@@ -68,6 +71,7 @@ def dataset_of(pairs: list[tuple[int, int]]) -> Dataset:
     )
 
 
+@QUICK
 @given(PAIRS, st.integers(1, 3), st.integers(1, 3))
 def test_ids_and_attributes_stay_beside_their_events(
     pairs: list[tuple[int, int]], min_user: int, min_item: int

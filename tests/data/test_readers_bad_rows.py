@@ -4,8 +4,10 @@ import csv
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pinfold.data import staging
 from pinfold.data.dataset import load_dataset
 from pinfold.data.readers import ImportConfig, ImportReport, Sources, import_files
 from pinfold.errors import DataError
@@ -77,7 +79,7 @@ def test_a_bad_row_is_skipped_and_listed(tmp_path: Path, kind: str) -> None:
     assert listed["reason"] == reason
     assert found is None or listed["found"] == found
     assert report.rejected_file == tmp_path / "out" / "rejected.csv"
-    assert (report.rejected, report.kept) == (1, data.count(b"\n" + GOOD))
+    assert (report.rejected, report.kept) == (1, data.splitlines(keepends=True).count(GOOD))
     text = data.splitlines()[row - 1].decode("utf-8", "surrogateescape").encode("utf-8", "backslashreplace").decode()
     assert listed["text"].replace('"', "") == text.replace('"', "")
     assert load_dataset(tmp_path / "out").source["report"]["rejected"] == 1
@@ -120,6 +122,7 @@ def test_a_broken_quote_costs_one_line(tmp_path: Path) -> None:
         (b"[" * 100_000, "", "broken JSON"),
         (b'{"user": "u"}', "item", "no item id"),
         (b'{"user": null, "item": "i"}', "user", "no user id"),
+        (b'{"user": NaN, "item": "i"}', "user", "no user id"),
         (b'{"user": {"id": 1}, "item": "i"}', "user", "wrong type"),
         (b'{"user": true, "item": "i"}', "user", "wrong type"),
         (b'{"user": "\\ud800", "item": "i"}', "user", "not UTF-8"),
@@ -199,3 +202,39 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 def test_when_every_row_is_bad_skipping_does_not_help(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 rows cannot be used"):
         attempt(tmp_path, "events.csv", b"user,item\nu,\n,i\n", skipping())
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / "a" / "events.csv", tmp_path / "b" / "events.csv"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(b"user,item\nu,i\nu,\n")
+    import_files(Sources(paths), tmp_path / "out", skipping())
+    assert [row["file"] for row in rejected(tmp_path)] == list(map(str, paths))
+
+
+def test_rows_that_are_all_bad_are_handed_over_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "STEP", 10)
+    report = attempt(tmp_path, "events.csv", b"user,item\n" + b"u\n" * 9000 + b"u,i\n", skipping())
+    assert (report.rejected, report.kept) == (9000, 1)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_bad_rows_anywhere_are_found_and_nothing_else(tmp_path: Path, ending: str) -> None:
+    """Blocks of lines end where they please: after a bad row, in a record of several lines, in blank lines."""
+    rng = np.random.default_rng(0)
+    good, bad, blank = {
+        ".csv": ([b"u,i", b'"u\nv",i', b'u,"i,""x"""'], [b"u", b'"u"x,i', b"u,i,3", b",i"], b""),
+        ".jsonl": ([b'{"user": 1, "item": "i"}'], [b'{"user"', b"[]", b'{"user": 1}'], b" "),
+    }[ending]
+    lines, line, expected, kept = [b"user,item"] if ending == ".csv" else [good[0]], 2, [], int(ending == ".jsonl")
+    choices = {"good": good, "bad": bad, "blank": [blank]}
+    for kind in rng.choice(["good", "bad", "blank"], 20_000, p=[0.9, 0.05, 0.05]):
+        record = choices[kind][rng.integers(len(choices[kind]))]
+        lines.append(record)
+        expected += [line] if kind == "bad" else []
+        kept += kind == "good"
+        line += 1 + record.count(b"\n")
+    report = attempt(tmp_path, f"events{ending}", b"\n".join(lines) + b"\n", skipping())
+    assert [int(row["row"]) for row in rejected(tmp_path)] == expected
+    assert (report.kept, report.rejected) == (kept, len(expected))

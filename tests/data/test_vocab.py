@@ -4,13 +4,16 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinfold.data.vocab import Vocab
 from pinfold.errors import DataError
 
+QUICK = settings(max_examples=50, deadline=None)
 
+
+@QUICK
 @given(st.lists(st.text(max_size=4), unique=True))
 def test_rows_and_ids_are_inverse(ids: list[str]) -> None:
     vocab = Vocab(ids, "item")
@@ -43,7 +46,7 @@ def test_an_unknown_id_is_named_with_a_near_one() -> None:
     vocab = Vocab(["python3-numpy", "gimp"], "package")
     with pytest.raises(DataError, match=r"^no package has the id 'python-numpy'; did you mean 'python3-numpy'\?$"):
         vocab.row("python-numpy")
-    with pytest.raises(DataError, match="^no package has the id 'zzz'$"):
+    with pytest.raises(DataError, match=r"^no package has the id 'zzz'$"):
         vocab.rows(["gimp", "zzz"])
 
 

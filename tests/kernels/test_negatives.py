@@ -13,7 +13,7 @@ TAKEN: list[list[int]] = [[], [0], [19], [0, 1, 2, 10, 18, 19], list(range(1, 20
 
 
 def csr(rows: list[list[int]] = TAKEN, n_items: int = N_ITEMS) -> Csr:
-    ids = np.array(sum(rows, []), np.int32)
+    ids = np.array([item for row in rows for item in row], np.int32)
     ptr = np.cumsum([0, *map(len, rows)]).astype(np.int64)
     return Csr(ptr, ids, np.ones(len(ids), np.float32), n_items)
 

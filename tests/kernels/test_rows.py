@@ -1,5 +1,7 @@
 """Rows of a CSR against lists of tuples."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def arrays(rows: Rows) -> Arrays:
 def lists(csr: Arrays) -> Rows:
     ptr, ids, weights = csr
     pairs = list(zip(ids.tolist(), weights.tolist(), strict=True))
-    return [pairs[a:b] for a, b in zip(ptr[:-1], ptr[1:], strict=True)]
+    return [pairs[a:b] for a, b in pairwise(ptr)]
 
 
 def random_rows(n: int, seed: int) -> Rows:

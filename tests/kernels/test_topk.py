@@ -14,7 +14,7 @@ Excluded = list[list[int]]
 
 def search(scores: Floats, exclude: Excluded, k: int) -> TopK:
     ptr = np.cumsum([0, *map(len, exclude)]).astype(np.int64)
-    return top_k(scores.copy(), ptr, np.array(sum(exclude, []), np.int32), k)
+    return top_k(scores.copy(), ptr, np.array([column for row in exclude for column in row], np.int32), k)
 
 
 def twin(scores: Floats, exclude: Excluded, k: int) -> TopK:

@@ -64,7 +64,9 @@ def assert_own_taste(config: ModelConfig, found: TopK, users: np.ndarray[tuple[i
     assert (found.ids >= 0).all()
     share = (found.ids % 2 == users[:, None] % 2).mean()
     if config.name == "popularity":
-        assert 0.35 < share < 0.65  # right by chance
+        # Right by chance: each user has 8 of 20 own items, so 12 / (12 + 20) = 0.375 of what is left is of their taste,
+        # and a bit less of what is popular, for they have that more often.
+        assert 0.2 < share < 0.5
     else:
         assert share > 0.95
 
@@ -138,9 +140,7 @@ def test_survives_the_disk(config: ModelConfig, graph: BipartiteGraph, tmp_path:
 
 
 @every_model
-def test_learns_the_same_from_a_memory_mapped_graph(
-    config: ModelConfig, graph: BipartiteGraph, tmp_path: Path
-) -> None:
+def test_learns_the_same_from_a_memory_mapped_graph(config: ModelConfig, graph: BipartiteGraph, tmp_path: Path) -> None:
     with writing(tmp_path / "graph", "graph") as folder:
         write_graph(folder, graph)
     assert_same(learn(config, read_graph(open_folder(tmp_path / "graph"))), learn(config, graph))

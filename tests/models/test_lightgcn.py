@@ -10,16 +10,16 @@ from pinfold.data.interactions import Interactions
 from pinfold.graph.bipartite import BipartiteGraph, build_graph
 from pinfold.models.lightgcn import LightGCN, LightGCNConfig
 
-U, I = 12, 9
+N_USERS, N_ITEMS = 12, 9
 
 
 @pytest.fixture(scope="module")
 def small() -> BipartiteGraph:
     """12 users and 9 items; user 5 and item 4 have no edges."""
-    taken = np.random.default_rng(1).random((U, I)) < 0.4
+    taken = np.random.default_rng(1).random((N_USERS, N_ITEMS)) < 0.4
     taken[5], taken[:, 4] = False, False
     users, items = np.nonzero(taken)
-    return build_graph(Interactions.of(users.astype(np.int32), items.astype(np.int32), U, I))
+    return build_graph(Interactions.of(users.astype(np.int32), items.astype(np.int32), N_USERS, N_ITEMS))
 
 
 def dense(graph: BipartiteGraph) -> Tensor:
@@ -58,14 +58,14 @@ def test_loss_and_gradient_against_dense(
     own = torch.cat([model.users, model.items]).detach().double().requires_grad_()
     smooth = torch.stack(layers(small, own, n_layers)).mean(dim=0)
     users = torch.from_numpy(batch.users).long()
-    positives = torch.from_numpy(batch.positives).long() + U
-    negatives = torch.from_numpy(batch.negatives).long() + U
-    margins = (smooth[users] * smooth[positives]).sum(1, keepdim=True) - (smooth[users][:, None] * smooth[negatives]).sum(2)
+    positives = torch.from_numpy(batch.positives).long() + N_USERS
+    negatives = torch.from_numpy(batch.negatives).long() + N_USERS
+    margins = (smooth[users] * smooth[positives]).sum(1, keepdim=True) - (
+        smooth[users][:, None] * smooth[negatives]
+    ).sum(2)
     losses = softplus(-margins).mean(dim=1)
-    if per_user:
-        mean = torch.stack([losses[users == user].mean() for user in users.unique()]).mean()
-    else:
-        mean = losses.mean()
+    by_user = [losses[users == user].mean() for user in np.unique(batch.users)]
+    mean = torch.stack(by_user).mean() if per_user else losses.mean()
     squares = own[users].square().sum() + own[positives].square().sum() + own[negatives].square().sum()
     expected = mean + 0.1 * squares / 2 / 20
     expected.backward()  # type: ignore[no-untyped-call]
@@ -74,9 +74,7 @@ def test_loss_and_gradient_against_dense(
     assert model.users.grad is not None
     assert model.items.grad is not None
     assert own.grad is not None
-    torch.testing.assert_close(
-        torch.cat([model.users.grad, model.items.grad]).double(), own.grad, rtol=1e-4, atol=1e-6
-    )
+    torch.testing.assert_close(torch.cat([model.users.grad, model.items.grad]).double(), own.grad, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_layers", [1, 3])
@@ -85,8 +83,8 @@ def test_vectors_against_dense(small: BipartiteGraph, n_layers: int) -> None:
     own = torch.cat([model.users, model.items]).detach().double()
     expected = torch.stack(layers(small, own, n_layers)).mean(dim=0).numpy()
     vectors = model.embed()
-    np.testing.assert_allclose(vectors.users, expected[:U], rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(vectors.items, expected[U:], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(vectors.users, expected[:N_USERS], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(vectors.items, expected[N_USERS:], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("n_layers", [1, 3])
@@ -96,7 +94,7 @@ def test_newcomer_with_a_known_history_gets_what_was_propagated(small: Bipartite
     own = torch.cat([model.users, model.items]).detach().double()
     reached = torch.stack(layers(small, own, n_layers)[1:]).sum(dim=0).numpy() / (n_layers + 1)
     history = model.embed().history
-    for user in range(U):
+    for user in range(N_USERS):
         taken = small.user_items.row(user)
         found = history[taken].sum(axis=0) / np.sqrt(max(len(taken), 1))
         np.testing.assert_allclose(found, reached[user], rtol=1e-4, atol=1e-6)

@@ -1,5 +1,7 @@
 """Losses on numbers worked by hand, and on the lecture's example of what a binary loss gets wrong."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -18,10 +20,10 @@ def edges_and_others(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_lecture_by_hand() -> None:
     positive, negative = edges_and_others(LECTURE)
-    # u0: log(1 + e^-1) + log(1 + e^0) = 0.313262 + 0.693147 = 1.006409
-    # u1: log(1 + e^-4) + log(1 + e^2) = 0.018150 + 2.126928 = 2.145078
+    # u0 has log(1 + e^-1) + log(1 + e^0), which is 0.313262 + 0.693147 = 1.006409;
+    # u1 has log(1 + e^-4) + log(1 + e^2), which is 0.018150 + 2.126928 = 2.145078.
     assert binary(positive, negative).tolist() == pytest.approx([1.006409, 2.145078], abs=1e-6)
-    # u0: log(1 + e^(0 - 1)) = 0.313262; u1: log(1 + e^(2 - 4)) = 0.126928
+    # u0 is log(1 + e^(0 - 1)) = 0.313262 and u1 is log(1 + e^(2 - 4)) = 0.126928
     assert bpr(positive, negative).tolist() == pytest.approx([0.313262, 0.126928], abs=1e-6)
 
 
@@ -34,7 +36,7 @@ def test_lecture_ranking_is_perfect_and_yet_binary_loss_falls_by_a_shift_nobody_
         shifted = LECTURE - torch.tensor([[0.0], [shift]])
         assert shifted.argmax(dim=1).tolist() == [0, 1]
         losses.append(binary(*edges_and_others(shifted)).mean().item())
-    assert all(later < earlier - 1e-3 for earlier, later in zip(losses[:-1], losses[1:], strict=True))
+    assert all(later < earlier - 1e-3 for earlier, later in pairwise(losses))
 
 
 def test_binary_pushes_most_at_the_negative_of_the_generous_user() -> None:

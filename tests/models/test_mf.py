@@ -8,7 +8,7 @@ from torch.nn.functional import logsigmoid
 from pinfold.arrays import Floats
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.models.losses import mean_over_users
-from pinfold.models.mf import MF, MFConfig, half_square, init_tables, pair_losses, ridge_history
+from pinfold.models.mf import MF, RIDGE, MFConfig, half_square, init_tables, pair_losses, ridge_history
 from pinfold.sampling.pairs import PairBatch
 
 
@@ -99,7 +99,7 @@ def test_ridge_history_against_least_squares(l2: float) -> None:
 
 def test_ridge_history_is_laid_out_by_rows() -> None:
     """Else scipy copies the whole table at every question about a newcomer."""
-    assert ridge_history(random_items()).flags.c_contiguous
+    assert ridge_history(random_items(), 1.0).flags.c_contiguous
 
 
 def test_embed(graph: BipartiteGraph) -> None:
@@ -107,7 +107,8 @@ def test_embed(graph: BipartiteGraph) -> None:
     vectors = model.embed()
     np.testing.assert_array_equal(vectors.users, model.users.detach().numpy())
     np.testing.assert_array_equal(vectors.items, model.items.detach().numpy())
-    np.testing.assert_array_equal(vectors.history, ridge_history(vectors.items))
+    l2 = RIDGE * np.trace(vectors.items.T @ vectors.items) / 8
+    np.testing.assert_allclose(vectors.history, ridge_history(vectors.items, l2), rtol=1e-5)
 
 
 def test_batches_per_epoch(graph: BipartiteGraph) -> None:

@@ -12,16 +12,16 @@ from pinfold.graph.csr import Csr
 from pinfold.models.propagation import Adjacency, SmoothRows
 
 CPU = torch.device("cpu")
-U, I, D = 7, 5, 3
+N_USERS, N_ITEMS, DIM = 7, 5, 3
 
 
 def small_graph(seed: int = 0) -> BipartiteGraph:
     """7 users and 5 items with random edges; user 3 and item 2 have none."""
     rng = np.random.default_rng(seed)
-    taken = rng.random((U, I)) < 0.5
+    taken = rng.random((N_USERS, N_ITEMS)) < 0.5
     taken[3], taken[:, 2] = False, False
     users, items = np.nonzero(taken)
-    return build_graph(Interactions.of(users.astype(np.int32), items.astype(np.int32), U, I))
+    return build_graph(Interactions.of(users.astype(np.int32), items.astype(np.int32), N_USERS, N_ITEMS))
 
 
 def dense(graph: BipartiteGraph) -> Tensor:
@@ -37,7 +37,7 @@ def dense(graph: BipartiteGraph) -> Tensor:
 
 def tables(seed: int = 0) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(U, D, generator=generator), torch.randn(I, D, generator=generator)
+    return torch.randn(N_USERS, DIM, generator=generator), torch.randn(N_ITEMS, DIM, generator=generator)
 
 
 def smooth_dense(graph: BipartiteGraph, own: Tensor, alphas: tuple[float, ...]) -> Tensor:
@@ -53,7 +53,9 @@ def smooth_dense(graph: BipartiteGraph, own: Tensor, alphas: tuple[float, ...]) 
 def test_one_layer_by_hand() -> None:
     # u0 - i0, u0 - i1, u1 - i1: degrees u0 2, u1 1, i0 1, i1 2.
     events = Interactions.of(np.array([0, 0, 1], np.int32), np.array([0, 1, 1], np.int32), 2, 2)
-    users, items = Adjacency(build_graph(events), CPU).layer(torch.tensor([[1.0], [10.0]]), torch.tensor([[2.0], [3.0]]))
+    users, items = Adjacency(build_graph(events), CPU).layer(
+        torch.tensor([[1.0], [10.0]]), torch.tensor([[2.0], [3.0]])
+    )
     root = 2**0.5
     assert users.flatten().tolist() == pytest.approx([2 / root + 3 / 2, 3 / root])
     assert items.flatten().tolist() == pytest.approx([1 / root, 1 / 2 + 10 / root])
@@ -67,7 +69,7 @@ def test_layer_against_dense(seed: int) -> None:
     found = torch.cat(Adjacency(graph, CPU).layer(users, items))
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
     assert found[3].eq(0).all()
-    assert found[U + 2].eq(0).all()
+    assert found[N_USERS + 2].eq(0).all()
 
 
 def test_weights_of_edges_do_not_count() -> None:
@@ -92,7 +94,7 @@ def test_layer_rows_are_rows_of_the_layer() -> None:
 
 
 ROWS: list[tuple[Ints, Ints]] = [
-    (np.arange(U, dtype=np.int32), np.arange(I, dtype=np.int32)),
+    (np.arange(N_USERS, dtype=np.int32), np.arange(N_ITEMS, dtype=np.int32)),
     (np.array([5, 1, 3], np.int32), np.array([4, 2, 0], np.int32)),  # in any order; 3 and 2 are isolated
     (np.array([0], np.int32), np.array([1], np.int32)),
 ]
@@ -107,7 +109,7 @@ def test_smooth_rows_and_gradients_against_dense(rows: tuple[Ints, Ints], alphas
 
     own = torch.cat([users, items]).detach().double().requires_grad_()
     smooth = smooth_dense(graph, own, alphas)
-    user_rows, item_rows = torch.from_numpy(rows[0]).long(), torch.from_numpy(rows[1]).long() + U
+    user_rows, item_rows = torch.from_numpy(rows[0]).long(), torch.from_numpy(rows[1]).long() + N_USERS
     expected = (smooth[user_rows], smooth[item_rows], own[user_rows], own[item_rows])
     for found, wanted in zip(outputs, expected, strict=True):
         torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)
@@ -132,7 +134,7 @@ def test_each_output_alone_has_its_gradient(output: int) -> None:
     SmoothRows.apply(users, items, Adjacency(graph, CPU), alphas, rows)[output].sum().backward()  # type: ignore[no-untyped-call]
     own = torch.cat([users, items]).detach().double().requires_grad_()
     source = (smooth_dense(graph, own, alphas), own)[output // 2]
-    source[torch.from_numpy(rows[output % 2]).long() + U * (output % 2)].sum().backward()  # type: ignore[no-untyped-call]
+    source[torch.from_numpy(rows[output % 2]).long() + N_USERS * (output % 2)].sum().backward()  # type: ignore[no-untyped-call]
     assert users.grad is not None
     assert items.grad is not None
     assert own.grad is not None

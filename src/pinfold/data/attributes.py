@@ -130,8 +130,11 @@ def _key(where: str, found: object, column: str) -> str:
     keys = [name for name in (column, "id") if name in names]
     if not keys:
         raise DataError(f"{where}: no column {column!r} or 'id' to join on (found: {', '.join(names)})")
-    if keys[0] != "id" and "id" in names:
-        raise DataError(f"{where}: has both {column!r} and 'id', and only one can be the id; rename one of them")
+    others = [name for name in names if name.lower() == "id" and name != keys[0]]  # SQL knows no case
+    if others:
+        raise DataError(
+            f"{where}: has both {keys[0]!r} and {others[0]!r}, and only one can be the id; rename the other"
+        )
     return str(keys[0])
 
 

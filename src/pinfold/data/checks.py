@@ -16,7 +16,7 @@ FEW_EVENTS = 100  # below this every share is big
 OLDEST = "epoch(TIMESTAMP '1990-01-01')"
 NEWEST = "epoch(now()) + 86400"  # a day's grace for clocks and zones
 ISO_TIME = "CAST(make_timestamp(time * 1000000) AS VARCHAR)"
-PLACE = "struct_pack(file := file, row := row)"
+PLACE = "{'file': file, 'row': row}"
 SPACES = "(' ' || chr(9) || chr(10) || chr(13) || chr(160))"
 WORDS = ("null", "none", "nan", "na", "n/a", "nil", "undefined", "missing", "unknown", "-", "?")
 # Ids of one form are likely one thing: case, surrounding space, leading zeros and .0 do not count.
@@ -73,8 +73,9 @@ def odd_ids(patient: Patient) -> Iterator[Finding]:
         groups = f"SELECT rank FROM ({form}) GROUP BY rank HAVING count(*) > 1"
         query = f"SELECT id, rank FROM ({form}) WHERE rank IN ({groups})"
         n = patient.count(f"SELECT count(*) FROM ({groups})")
-        message = f"{n} groups of {noun} ids differ only in case, surrounding space, leading zeros or .0"
-        yield from _ids(patient, noun, (f"similar-{noun}-ids", message), query, n)
+        if n:
+            message = f"{n} groups of {noun} ids differ only in case, surrounding space, leading zeros or .0"
+            yield Finding(f"similar-{noun}-ids", "warning", message, n, patient.where_ids(noun, query))
         query = f"SELECT id, 0 AS rank FROM {noun}s WHERE id <> trim(id, {SPACES})"
         message = f"{noun} ids with space around them, which is kept as part of the id"
         yield from _ids(patient, noun, (f"spaces-in-{noun}-ids", message), query)
@@ -94,7 +95,7 @@ def odd_times(patient: Patient) -> Iterator[Finding]:
         ("times-in-the-future", "times in the future", f"time > {NEWEST}"),
     ):
         query = f"SELECT file, row, {column}, {ISO_TIME} FROM events WHERE {condition} ORDER BY file, row"
-        yield from _some(patient, code, message, f"SELECT count(*) FROM events WHERE {condition}", query)
+        yield from _some(patient, (code, message), f"SELECT count(*) FROM events WHERE {condition}", query)
     if not patient.raw:
         return
     iso = "TRY_CAST(time AS DOUBLE) IS NULL"
@@ -124,7 +125,7 @@ def repeated_events(patient: Patient) -> Iterator[Finding]:
         groups = f"SELECT count(*) AS n, max({PLACE}) AS last, any_value({value}) AS value FROM events GROUP BY {keys}"
         query = f"SELECT last.file, last.row, {names}, value FROM ({groups}) WHERE n > 1 ORDER BY last"
         count = f"SELECT sum(n - 1) FROM ({groups})"
-        yield from _some(patient, code, message, count, query, severity=severity)
+        yield from _some(patient, (code, message), count, query, severity=severity)
 
 
 def rare_and_common(patient: Patient) -> Iterator[Finding]:
@@ -196,26 +197,20 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _ids(
-    patient: Patient,
-    noun: str,
-    names: tuple[str, str],
-    query: str,
-    n: int | None = None,
-    *,
-    severity: Severity = "warning",
+    patient: Patient, noun: str, names: tuple[str, str], query: str, *, severity: Severity = "warning"
 ) -> Iterator[Finding]:
-    """A finding about the ids of a query (columns id, rank), if there are any; `n` where they are counted otherwise."""
+    """A finding (its code and message are the names) about the ids of a query (columns id, rank), if there are any."""
     code, message = names
-    n_ids = patient.count(f"SELECT count(*) FROM ({query})")
-    if n_ids:
-        text = message if n is not None else f"{n_ids} {message}"
-        yield Finding(code, severity, text, n_ids if n is None else n, patient.where_ids(noun, query))
+    n = patient.count(f"SELECT count(*) FROM ({query})")
+    if n:
+        yield Finding(code, severity, f"{n} {message}", n, patient.where_ids(noun, query))
 
 
 def _some(
-    patient: Patient, code: str, message: str, count: str, query: str, *, severity: Severity = "warning"
+    patient: Patient, names: tuple[str, str], count: str, query: str, *, severity: Severity = "warning"
 ) -> Iterator[Finding]:
-    """A finding about rows of the events, if there are any."""
+    """A finding (its code and message are the names) about rows of the events, if there are any."""
+    code, message = names
     n = patient.count(count)
     if n:
         yield Finding(code, severity, f"{n} {message}", n, patient.examples(query))

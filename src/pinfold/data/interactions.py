@@ -68,6 +68,10 @@ class Interactions:
             self.n_items,
         )
 
+    def pairs(self) -> "Interactions":
+        """The same pairs with weight 1 and without times."""
+        return Interactions.of(self.users, self.items, self.n_users, self.n_items)
+
     @staticmethod
     def of(users: Ints, items: Ints, n_users: int, n_items: int) -> "Interactions":
         """Events of weight 1 without times."""

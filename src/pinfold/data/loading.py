@@ -78,7 +78,8 @@ def stop_at_rejected(connection: Connection, labels: Sequence[str]) -> None:
 
 def write_rejected(connection: Connection, path: Path, labels: Sequence[str]) -> None:
     """Write every rejected row as CSV: file, row, column, reason, found, expected, text."""
-    names = ", ".join(literal(Path(label).name) for label in labels)
+    short = [Path(label).name for label in labels]
+    names = ", ".join(map(literal, short if len(set(short)) == len(short) else labels))
     query = (
         f'SELECT ([{names}])[file + 1] AS file, row, field AS "column", reason, found, expected, text '
         f"FROM rejected ORDER BY ALL"

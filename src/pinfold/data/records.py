@@ -24,7 +24,8 @@ from pinfold.errors import DataError, did_you_mean
 
 STEP = 4096  # lines per block; more no longer fit the processor's cache and parse half as fast
 # Numbers stay as they are written: 1.0 would not survive an int, nor a long id a float.
-DECODE = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).decode
+CONSTANTS = {"NaN": None, "Infinity": "Infinity", "-Infinity": "-Infinity"}  # not JSON, but written: NaN is missing
+DECODE = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=CONSTANTS.get).decode
 DAMAGE = (OSError, EOFError, zlib.error)  # what a cut off or damaged file raises in the middle of reading
 
 
@@ -115,7 +116,7 @@ def require(path: object, found: Iterable[str], columns: Mapping[str, str]) -> N
     found = list(found)
     for role, name in columns.items():
         if name not in found:
-            listed = ", ".join(found) or "none"
+            listed = ", ".join(known if known.isprintable() else repr(known) for known in found) or "none"
             raise DataError(
                 f"{path}: no column {name!r}{did_you_mean(name, found)} (found: {listed}); "
                 f"say which column is the {role} with --{role} NAME"
@@ -136,7 +137,8 @@ def as_line(values: Iterable[str]) -> str:
 
 def _line_blocks(file: TextIO, first: int) -> Iterator[tuple[int, list[str], list[Bad]]]:
     """Line number of the first line, the lines, and a Bad at the end of a file that breaks off."""
-    while True:
+    whole = True
+    while whole:
         lines: list[str] = []
         bad: list[Bad] = []
         try:
@@ -145,10 +147,10 @@ def _line_blocks(file: TextIO, first: int) -> Iterator[tuple[int, list[str], lis
         except DAMAGE as error:
             expected = "a whole file; what follows cannot be read"
             bad.append(Bad(first + len(lines), "", "file cut off", str(error), expected, ""))
-        if lines or bad:
-            yield first, lines, bad
-        if bad or not lines:
+            whole = False
+        if not lines and whole:
             return
+        yield first, lines, bad
         first += len(lines)
 
 

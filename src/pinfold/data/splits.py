@@ -116,9 +116,7 @@ def split_events(events: Interactions, config: SplitConfig, seed: int, test: Int
     return Split(train, left, Part(train, valid, new_users=False), Sealed(Part(left, target, new_users=False)))
 
 
-def _choose(
-    events: Interactions, config: SplitConfig, share: float, asked: Bools, rng: np.random.Generator
-) -> Bools:
+def _choose(events: Interactions, config: SplitConfig, share: float, asked: Bools, rng: np.random.Generator) -> Bools:
     """Mask (E,) of the events that the next part takes."""
     match config.protocol:
         case "leave-last-out":
@@ -182,8 +180,8 @@ def _hold_out_users(events: Interactions, config: SplitConfig, rng: np.random.Ge
 def _need_times(events: Interactions, config: SplitConfig) -> None:
     if not events.timed:
         raise DataError(
-            f"split.protocol {config.protocol!r} needs times, and the events have none; import them with --time COLUMN, "
-            "or choose 'random' or 'held-out-collections'"
+            f"split.protocol {config.protocol!r} needs times, and the events have none; import them with "
+            "--time COLUMN, or choose 'random' or 'held-out-collections'"
         )
 
 

@@ -1,4 +1,4 @@
-"""A DuckDB workspace: a database in memory that spills to a temporary folder, with limits, whose errors never escape as DuckDB's."""
+"""A DuckDB workspace: in memory, spilling to a temporary folder, limited; its errors never escape as DuckDB's."""
 
 import tempfile
 from collections.abc import Iterator

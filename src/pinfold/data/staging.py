@@ -47,7 +47,7 @@ def load_text(connection: Connection, file: int, path: Path, form: str, columns:
     gathered: list[Block] = []
     for block in read_records(path, form, columns):
         gathered.append(block)
-        if sum(len(b.rows) for b in gathered) >= STEP:
+        if sum(len(b.rows) + len(b.bad) for b in gathered) >= STEP:
             _insert(connection, file, gathered)
             gathered = []
     if gathered:

@@ -70,6 +70,8 @@ def read_table(path: Path, noun: str) -> tuple[Vocab, Table]:
             rows = found.fetchall()
         columns = {name: _column([row[i] for row in rows]) for i, name in enumerate(names)}
         ids = columns.pop("id")
+        if not all(isinstance(name, str) for name in ids):
+            raise ValueError("an id is missing or is not text")
         return Vocab(ids, noun), Table(columns, len(ids))
     except (duckdb.Error, KeyError, ValueError) as error:
         raise ArtifactError(f"{path}: not a table of {noun}s with distinct ids: {error}") from error

@@ -10,12 +10,12 @@ from pydantic import Field
 
 from pinfold.arrays import Doubles, Ints, TopK
 from pinfold.config import options
+from pinfold.data.interactions import Interactions
 from pinfold.data.splits import Part
 from pinfold.evaluation.exposure import exposure_metrics, mean_popularity
 from pinfold.evaluation.intervals import Interval, bootstrap_intervals
 from pinfold.evaluation.metrics import hits, ranking_metrics
-from pinfold.graph.bipartite import build_graph
-from pinfold.graph.csr import Csr
+from pinfold.graph.csr import Csr, from_pairs
 from pinfold.index.interface import Recommender
 from pinfold.progress import SILENT, Progress
 
@@ -72,9 +72,10 @@ def evaluate(
     users = part.users()
     top = _ask(recommender, part, users, max(config.ks), progress)
     per_user = _judge(top, part, users, config.ks)
-    given = build_graph(part.given).user_items.take(users)
+    given = _rows(part.given).take(users)
     counts = np.bincount(known.ids, minlength=known.n_columns)
     popularity = mean_popularity(given.ptr, given.ids, counts)
+    popularity[popularity == 0] = np.nan  # a newcomer whose items nobody else knows: no lift to be measured against
     exposure: dict[str, float] = {}
     for k in config.ks:
         exposure |= exposure_metrics(top.ids, counts, k, n_users=known.n_rows, history_popularity=popularity)
@@ -92,7 +93,7 @@ def mean_metric(recommender: Recommender, part: Part, metric: str, k: int) -> fl
 
 def _ask(recommender: Recommender, part: Part, users: Ints, k: int, progress: Progress) -> TopK:
     """The answers for all users of the part, in order."""
-    given = build_graph(part.given).user_items if part.new_users else None
+    given = _rows(part.given) if part.new_users else None
     answers = []
     with progress.task("evaluating", len(users)) as task:
         for start in range(0, len(users), BLOCK):
@@ -106,5 +107,10 @@ def _ask(recommender: Recommender, part: Part, users: Ints, k: int, progress: Pr
 
 
 def _judge(top: TopK, part: Part, users: Ints, ks: Sequence[int]) -> dict[str, Doubles]:
-    relevant = build_graph(part.target).user_items.take(users)
+    relevant = _rows(part.target).take(users)
     return ranking_metrics(hits(top.ids, relevant.ptr, relevant.ids), relevant.degrees(), ks)
+
+
+def _rows(events: Interactions) -> Csr:
+    """The items (U, I) of every user."""
+    return from_pairs(events.users, events.items, events.weights, (events.n_users, events.n_items))

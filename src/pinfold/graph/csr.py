@@ -73,8 +73,10 @@ class Csr:
         return from_scipy(self.to_scipy().T)
 
     def to_scipy(self) -> sparse.csr_array:
-        """The same matrix for scipy, sharing the arrays."""
-        return sparse.csr_array((self.weights, self.ids, self.ptr), shape=(self.n_rows, self.n_columns), copy=False)
+        """The same matrix for scipy, sharing ids and weights."""
+        # scipy wants ids and pointers of one type, and would rather copy all ids than narrow the pointers
+        ptr = self.ptr.astype(np.int32) if len(self.ids) <= np.iinfo(np.int32).max else self.ptr
+        return sparse.csr_array((self.weights, self.ids, ptr), shape=(self.n_rows, self.n_columns), copy=False)
 
 
 def from_scipy(matrix: sparse.sparray) -> Csr:

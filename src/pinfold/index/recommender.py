@@ -7,7 +7,7 @@ import numpy as np
 from pinfold.arrays import Embeddings, Floats, Ints, TopK
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import ItemSimilarity, Learned
-from pinfold.index.exact import ExactIndex, block_rows, excluded
+from pinfold.index.exact import ExactIndex, block_rows, check_asked, excluded
 from pinfold.index.interface import Index, Recommender
 from pinfold.kernels.topk import top_k
 
@@ -68,15 +68,19 @@ class SimilarityRecommender:
 
     def _best(self, histories: Csr, exclude: Csr, k: int) -> TopK:
         """The highest rows of histories (B, I) times W, computed in blocks; items without any score are left out."""
+        check_asked(histories.n_rows, self.similarity.weights.n_rows, k, exclude)
         weights = self.similarity.weights.to_scipy()
         asked = histories.to_scipy().sign()
-        parts = []
+        ids = np.empty((histories.n_rows, k), np.int32)
+        scores = np.empty((histories.n_rows, k), np.float32)
         size = block_rows(histories.n_columns)
         for start in range(0, histories.n_rows, size):
-            block = (asked[start : start + size] @ weights).toarray()
+            rows = slice(start, start + size)
+            block = (asked[rows] @ weights).toarray()
             block[block == 0] = -np.inf
-            parts.append(top_k(block, *excluded(exclude, start, len(block)), k))
-        return TopK(np.concatenate([p.ids for p in parts]), np.concatenate([p.scores for p in parts]))
+            found = top_k(block, *excluded(exclude, start, len(block)), k)
+            ids[rows], scores[rows] = found.ids, found.scores
+        return TopK(ids, scores)
 
 
 def _itself(items: Ints, n_items: int) -> Csr:

@@ -34,15 +34,16 @@ def item_knn(config: ItemKNNConfig, graph: BipartiteGraph) -> ItemSimilarity:
     item_users = graph.item_users.to_scipy().astype(np.float32)
     item_users.data = np.ones_like(item_users.data)
     user_items = item_users.T.tocsr()
-    norms = np.sqrt(graph.item_counts()).astype(np.float32)
+    counts = graph.item_counts()
     blocks = []
     for start in range(0, graph.n_items, BLOCK):
         rows = slice(start, start + BLOCK)
         shared = (item_users[rows] @ user_items).tocoo()
         row, column = shared.coords
-        shared.data /= norms[rows][row] * norms[column] + config.shrinkage
+        # in doubles and from one root, so that equal similarities come out equal and their order is the items'
+        similarity = (shared.data / (np.sqrt(counts[rows][row] * counts[column]) + config.shrinkage)).astype(np.float32)
         others = row + start != column
-        block = sparse.coo_array((shared.data[others], (row[others], column[others])), shape=shared.shape)
+        block = sparse.coo_array((similarity[others], (row[others], column[others])), shape=shared.shape)
         blocks.append(from_scipy(block).keep_largest(config.n_neighbors).to_scipy())
     nearest = sparse.vstack(blocks, format="csr")  # row i: the items j that speak for i
     return ItemSimilarity(from_scipy(nearest.T))

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 LossName = Literal["bpr", "binary"]
+ONE_THREAD = 1 << 14  # elements; torch divides 2^15 and more among its threads
 
 
 def binary(positive: Tensor, negative: Tensor) -> Tensor:
@@ -20,7 +21,7 @@ def binary(positive: Tensor, negative: Tensor) -> Tensor:
     Positives of ALL users are pushed above negatives of ALL users: it penalizes score matrices whose ranking for
     each user is perfect. CS224W 2025 lecture "Recommender systems", binary loss.
     """
-    return softplus(-positive) + softplus(negative).mean(dim=1)
+    return _softplus(-positive) + _softplus(negative).mean(dim=1)
 
 
 def bpr(positive: Tensor, negative: Tensor) -> Tensor:
@@ -28,7 +29,7 @@ def bpr(positive: Tensor, negative: Tensor) -> Tensor:
 
     Rendle et al., UAI 2009, without the prior, which is the caller's L2 term.
     """
-    return softplus(negative - positive[:, None]).mean(dim=1)
+    return _softplus(negative - positive[:, None]).mean(dim=1)
 
 
 def mean_over_users(losses: Tensor, users: Tensor) -> Tensor:
@@ -41,6 +42,14 @@ def mean_over_users(losses: Tensor, users: Tensor) -> Tensor:
     _, place, counts = torch.unique(users, return_inverse=True, return_counts=True)
     total: Tensor = (losses / counts[place]).sum()
     return total / len(counts)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)), the same bits on any number of threads."""
+    if x.device.type != "cpu" or x.numel() <= ONE_THREAD:
+        return softplus(x)
+    # torch's SIMD and scalar exp differ in the last bit, and the border between two threads decides which one is used
+    return torch.cat([softplus(part) for part in torch.split(x.flatten(), ONE_THREAD)]).view_as(x)
 
 
 LOSSES: dict[LossName, Callable[[Tensor, Tensor], Tensor]] = {"bpr": bpr, "binary": binary}

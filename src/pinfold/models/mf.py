@@ -15,6 +15,9 @@ from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.models.losses import LOSSES, LossName, mean_over_users
 from pinfold.sampling.pairs import PairBatch, n_batches, pair_batches
 
+# From 1 to 10 serves newcomers nearly alike (bundled data, validation part, recall@20: 0.51 to 0.53, 0.48 with l2' = 1)
+RIDGE = 3.0
+
 
 @options
 class MFConfig:
@@ -63,10 +66,14 @@ class MF(nn.Module):
         return mean + self._config.l2 * half_square(users, positives, negatives)
 
     def embed(self) -> Embeddings:
-        """The tables; a newcomer's vector is the ridge solution min_x |V x - h|^2 + l2' |x|^2, linear in h."""
-        users = self.users.detach().cpu().numpy()
-        items = self.items.detach().cpu().numpy()
-        return Embeddings(users, items, ridge_history(items))
+        """The tables; a newcomer's vector is the ridge solution min_x |V x - h|^2 + l2' |x|^2, linear in h.
+
+        l2' is RIDGE times the mean of V'V's diagonal, so that it has the vectors' own scale.
+        """
+        # copies, else the vectors would change when training goes on
+        users = self.users.detach().cpu().numpy().copy()
+        items = self.items.detach().cpu().numpy().copy()
+        return Embeddings(users, items, ridge_history(items, RIDGE * float(np.square(items).sum()) / items.shape[1]))
 
 
 def init_tables(graph: BipartiteGraph, dim: int, std: float, seed: int) -> tuple[nn.Parameter, nn.Parameter]:
@@ -90,8 +97,7 @@ def half_square(*vectors: Tensor) -> Tensor:
     return torch.stack(lengths).sum() / (2 * len(vectors[0]))
 
 
-def ridge_history(items: Floats, l2: float = 1.0) -> Floats:
+def ridge_history(items: Floats, l2: float) -> Floats:
     """(I, D) rows V (V'V + l2 I)^-1, whose sum over a history h solves min_x |V x - h|^2 + l2 |x|^2."""
     square = items.astype(np.float64).T @ items + l2 * np.eye(items.shape[1])
-    solved: Floats = np.linalg.solve(square, items.T).T.astype(np.float32)
-    return solved
+    return np.ascontiguousarray(np.linalg.solve(square, items.T).T, np.float32)

@@ -4,7 +4,7 @@ A checkpoint is a folder written whole (pinfold.artifacts): parameters and optim
 everything else as JSON. The randomness of an epoch comes from seed and epoch number, so none needs to be kept.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pinfold.arrays import Floats
-from pinfold.artifacts import is_folder, open_folder, writing
+from pinfold.artifacts import open_folder, writing
 from pinfold.errors import ArtifactError, TrainingError
 
 KIND = "checkpoint"
@@ -44,7 +44,7 @@ def save_checkpoint(path: Path, run: str, state: State, module: nn.Module, optim
     for number, moments in optimizer.state_dict()["state"].items():
         for name, value in moments.items():
             tensors[f"adam.{number}.{name}"] = value
-    plain = {name: value for name, value in asdict(state).items() if name != "best"}
+    plain = {part.name: getattr(state, part.name) for part in fields(state) if part.name != "best"}
     plain["best_score"] = state.best_score if state.best else None  # JSON has no infinity
     with writing(path, KIND, replace=True) as folder:
         save_file(
@@ -58,9 +58,9 @@ def load_checkpoint(path: Path, run: str, module: nn.Module, optimizer: torch.op
 
     Raises:
         TrainingError: the checkpoint belongs to another run.
-        ArtifactError: the checkpoint is damaged.
+        ArtifactError: the checkpoint is damaged, or something else is in its place.
     """
-    if not is_folder(path):
+    if not path.exists():
         return State()
     folder = open_folder(path, KIND)
     kept = folder.json("state.json")

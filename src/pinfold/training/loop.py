@@ -13,7 +13,7 @@ import torch
 from pinfold.arrays import Embeddings
 from pinfold.errors import ConfigError, TrainingError
 from pinfold.models.interface import Trainable
-from pinfold.progress import SILENT, Progress
+from pinfold.progress import SILENT, Progress, Task
 from pinfold.training.checkpoint import State, load_checkpoint, save_checkpoint
 from pinfold.training.config import TrainConfig
 
@@ -92,7 +92,7 @@ def _move(model: Trainable[Any], device: str) -> torch.nn.Module:
         raise ConfigError(f"train.device {device!r} is not to be had here: {error}") from error
 
 
-def _run_epoch(model: Trainable[Any], optimizer: torch.optim.Optimizer, state: State, seed: int, bar: Any) -> float:
+def _run_epoch(model: Trainable[Any], optimizer: torch.optim.Optimizer, state: State, seed: int, bar: Task) -> float:
     """One pass over the batches; the mean loss."""
     rng = np.random.default_rng([seed, state.epoch])  # so a resumed run draws what it would have drawn
     torch.manual_seed(int(rng.integers(2**63)))  # dropout, where a model has it

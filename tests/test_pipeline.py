@@ -1,0 +1,128 @@
+"""The whole job on data with a known answer."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pinfold.artifacts import is_folder
+from pinfold.data.dataset import save_dataset
+from pinfold.data.splits import ProtocolName, SplitConfig
+from pinfold.data.synthetic import two_tastes
+from pinfold.embedding.artifact import read_artifact
+from pinfold.errors import ArtifactError, ConfigError, DataError
+from pinfold.evaluation.evaluate import EvaluationConfig
+from pinfold.index.answers import Answers
+from pinfold.models.item_knn import ItemKNNConfig
+from pinfold.models.lightgcn import LightGCNConfig
+from pinfold.pipeline import DataConfig, RunConfig, evaluate_artifact, train_run
+from pinfold.training.config import TrainConfig
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunConfig:
+    save_dataset(two_tastes(n_users=80, n_items=40, n_each=10), tmp_path / "data")
+    return RunConfig(
+        data=DataConfig(path=str(tmp_path / "data")),
+        model=LightGCNConfig(dim=8, batch_size=256, n_layers=2),
+        train=TrainConfig(epochs=30, learning_rate=0.05, validate_every=10, checkpoint_seconds=0),
+        evaluation=EvaluationConfig(ks=(5,), n_resamples=100),
+    )
+
+
+def test_files_in_answers_out(run: RunConfig, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    train_run(run, out)
+    verdict = evaluate_artifact(out)
+    ours, floor = verdict.evaluations["lightgcn"], verdict.evaluations["popularity"]
+    # 2 hidden items of 12 possible ones of the own taste, 5 proposed: 5/12 by chance within the taste
+    assert ours.intervals["recall@5"].mean > 1.5 * floor.intervals["recall@5"].mean
+    assert verdict.tests["popularity"].p_value < 0.01
+    answers = Answers(read_artifact(out)).for_user("user3", 5)
+    assert all(int(answer.id.removeprefix("item")) % 2 == 1 for answer in answers)
+    assert answers[0].title is not None
+    assert answers[0].title.startswith("odd thing")
+    with_even = Answers(read_artifact(out)).for_items(["item0", "item2"], 5)
+    assert all(int(answer.id.removeprefix("item")) % 2 == 0 for answer in with_even)
+
+
+def test_evaluating_counts_the_openings_and_changes_nothing_else(run: RunConfig, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    trained = train_run(run, out)
+    assert trained.metrics["test_openings"] == 0
+    assert "test" not in trained.metrics
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    first = evaluate_artifact(out)
+    second = evaluate_artifact(out)
+    assert first.evaluations["lightgcn"].intervals == second.evaluations["lightgcn"].intervals
+    after = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert {name for name in after if after[name] != before[name]} == {"metrics.json", "manifest.json"}
+    metrics = read_artifact(out).metrics
+    assert metrics["test_openings"] == 2
+    recall = metrics["test"]["models"]["lightgcn"]["metrics"]["recall@5"]["mean"]
+    assert recall == first.evaluations["lightgcn"].intervals["recall@5"].mean
+
+
+@pytest.mark.parametrize("protocol", ["random", "leave-last-out", "time-cut", "held-out-collections"])
+@pytest.mark.parametrize("refit", [False, True])
+def test_every_protocol_goes_through(run: RunConfig, tmp_path: Path, protocol: ProtocolName, refit: bool) -> None:
+    short = replace(run.train, epochs=2, validate_every=1, refit=refit)
+    chosen = replace(run, split=SplitConfig(protocol=protocol), train=short)
+    trained = train_run(chosen, tmp_path / "out")
+    assert evaluate_artifact(tmp_path / "out").evaluations["lightgcn"].n_users > 0
+    back = read_artifact(tmp_path / "out")
+    for name in ("users", "items"):
+        np.testing.assert_array_equal(getattr(back.known(), name), getattr(trained.known(), name))
+    assert (len(back.valid) == 0) == refit
+    assert back.test is not None
+    assert trained.test is not None
+    restored, kept = back.test.unseal(), trained.test.unseal()
+    assert restored.new_users == kept.new_users
+    for part in ("given", "target"):
+        pairs = [set(zip(getattr(p, part).users, getattr(p, part).items, strict=True)) for p in (restored, kept)]
+        assert pairs[0] == pairs[1]
+
+
+def test_given_test_files(run: RunConfig, tmp_path: Path) -> None:
+    whole = two_tastes(n_users=80, n_items=40, n_each=10)
+    hidden = np.arange(800) % 10 == 0
+    train = replace(whole, interactions=whole.interactions.take(~hidden))
+    test = replace(whole, interactions=whole.interactions.take(hidden))
+    save_dataset(train, tmp_path / "train")
+    save_dataset(test, tmp_path / "test")
+    data = DataConfig(path=str(tmp_path / "train"), test=str(tmp_path / "test"))
+    chosen = replace(run, data=data, split=SplitConfig(protocol="files"), model=ItemKNNConfig())
+    train_run(chosen, tmp_path / "out")
+    assert evaluate_artifact(tmp_path / "out").evaluations["item-knn"].n_users == 80
+
+
+def test_protocol_none_learns_from_everything(run: RunConfig, tmp_path: Path) -> None:
+    chosen = replace(run, split=SplitConfig(protocol="none"), train=replace(run.train, epochs=1))
+    artifact = train_run(chosen, tmp_path / "out")
+    assert artifact.graph.n_edges == 800
+    with pytest.raises(ArtifactError, match="no test part"):
+        evaluate_artifact(tmp_path / "out")
+
+
+def test_checkpoints_go_when_the_artifact_is_there(run: RunConfig, tmp_path: Path) -> None:
+    train_run(replace(run, train=replace(run.train, refit=True, epochs=10)), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]
+
+
+def test_the_same_seed_gives_the_same_artifact(run: RunConfig, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train_run(replace(run, train=replace(run.train, epochs=3)), tmp_path / name)
+    a, b = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("a", "b"))
+    assert {name for name in a if a[name] != b[name]} <= {"metrics.json", "manifest.json"}  # seconds differ
+
+
+def test_bad_beginnings_are_refused_before_any_work(run: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no data set there; make one with `pinfold import"):
+        train_run(replace(run, data=DataConfig(path=str(tmp_path / "nowhere"))), tmp_path / "out")
+    with pytest.raises(DataError, match="set data.test"):
+        train_run(replace(run, split=SplitConfig(protocol="files")), tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ArtifactError, match="exists already"):
+        train_run(run, tmp_path / "out")
+    assert not is_folder(tmp_path / "out")
