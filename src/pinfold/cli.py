@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -256,10 +257,10 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Run the command line; errors raised on purpose become one message and exit code 1."""
     try:
-        app()
+        app(sys.argv[1:] if words is None else words)
     except PinfoldError as error:
         sys.stderr.write(f"pinfold: {error}\n")
         sys.exit(1)

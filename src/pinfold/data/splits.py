@@ -25,9 +25,9 @@ class SplitConfig:
     protocol: Annotated[
         ProtocolName,
         Field(
-            description="random: a share of each user's events; leave-last-out: each user's newest event; time-cut: the "
-            "newest events of all; held-out-collections: whole users (collections), half of each one's events given; "
-            "files: the test events are in data.test; none: learn from everything, judge nothing"
+            description="random: a share of each user's events; leave-last-out: each user's newest event; "
+            "time-cut: the newest events of all; held-out-collections: whole users (collections), half of each one's "
+            "events given; files: the test events are in data.test; none: learn from everything, judge nothing"
         ),
     ] = "random"
     test_share: Annotated[float, Field(gt=0, lt=1, description="share of events (or users) in the test part")] = 0.2
@@ -141,7 +141,7 @@ def _share_of_each(events: Interactions, min_events: int, share: float, order: D
 
 
 def _last(events: Interactions, asked: Bools) -> Bools:
-    """Mask of the newest event, unless it is the only one, of each asked user; of equal times the later row is newer."""
+    """Mask of each asked user's newest event, unless it is the only one; of equal times the later row is newer."""
     sort = np.lexsort((events.times, events.users))  # stable: equal times stay in the order of rows
     users = events.users[sort]
     counts = np.bincount(users, minlength=events.n_users)

@@ -1,0 +1,68 @@
+"""Answers by id."""
+
+import numpy as np
+import pytest
+
+from pinfold.arrays import Embeddings
+from pinfold.data.interactions import Interactions
+from pinfold.data.tables import Table
+from pinfold.data.vocab import Vocab
+from pinfold.embedding.artifact import Artifact
+from pinfold.errors import DataError
+from pinfold.graph.bipartite import build_graph
+from pinfold.index.answers import Answer, Answers
+
+
+def artifact(*, titles: bool) -> Artifact:
+    """Two users, three items; u0 has item a and, by the validation part, b."""
+    events = Interactions.of(np.array([0, 1], np.int32), np.array([0, 2], np.int32), 2, 3)
+    valid = Interactions.of(np.array([0], np.int32), np.array([1], np.int32), 2, 3)
+    items = np.array([[3, 0], [2, 1], [1, 2]], np.float32)
+    learned = Embeddings(np.array([[1, 0], [0, 1]], np.float32), items, items)
+    columns = {"title": np.array(["A", None, "C"], dtype=object)} if titles else {}
+    return Artifact(
+        learned,
+        build_graph(events),
+        valid,
+        None,
+        Vocab(["u0", "u1"], "user"),
+        Vocab(["a", "b", "c"], "item"),
+        Table({}, 2),
+        Table(columns, 3),
+        "",
+        {},
+    )
+
+
+def test_what_a_user_has_is_left_out_and_fewer_than_k_are_returned() -> None:
+    assert Answers(artifact(titles=True)).for_user("u0", 5) == [Answer(1, "c", "C", 1.0)]
+    assert [a.id for a in Answers(artifact(titles=True)).for_user("u1", 5)] == ["b", "a"]
+
+
+def test_titles_may_be_missing() -> None:
+    assert [a.title for a in Answers(artifact(titles=True)).for_user("u1", 1)] == [None]
+    assert [a.title for a in Answers(artifact(titles=False)).for_user("u1", 1)] == [None]
+
+
+def test_items_of_a_stranger_are_summed_once_each() -> None:
+    # history b + b counts once: (2, 1) . a = 6, . c = 4
+    found = Answers(artifact(titles=True)).for_items(["b", "b"], 5)
+    assert [(a.id, a.score) for a in found] == [("a", 6.0), ("c", 4.0)]
+
+
+def test_similar_is_by_cosine_and_leaves_itself_out() -> None:
+    found = Answers(artifact(titles=True)).similar("c", 2)
+    assert [a.id for a in found] == ["b", "a"]  # cosines 4/5 and 1/sqrt(5)
+    assert [a.score for a in found] == pytest.approx([0.8, 1 / np.sqrt(5)])
+
+
+@pytest.mark.parametrize(("ask", "message"), [("user", "no user"), ("item", "no item"), ("items", "no items given")])
+def test_unknown_ids(ask: str, message: str) -> None:
+    answers = Answers(artifact(titles=True))
+    with pytest.raises(DataError, match=message):
+        if ask == "user":
+            answers.for_user("nobody", 1)
+        elif ask == "item":
+            answers.similar("nothing", 1)
+        else:
+            answers.for_items([], 1)

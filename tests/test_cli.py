@@ -1,0 +1,187 @@
+"""The commands as a person types them: what they print, and their exit codes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pinfold.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+RUN_FILE = """
+[data]
+path = "{data}"
+[model]
+name = "lightgcn"
+dim = 8
+batch_size = 256
+[train]
+epochs = 3
+learning_rate = 0.05
+validate_every = 1
+[evaluation]
+ks = [5]
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setenv("COLUMNS", "160")
+        code = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    """Even users like even items."""
+    rows = [f"u{u},i{i}" for u in range(40) for i in range(24) if (u + i) % 2 == 0 and (u * 7 + i * 5) % 3]
+    path = tmp_path / "events.csv"
+    path.write_text("who,what\n" + "\n".join(rows) + "\n")
+    (tmp_path / "items.csv").write_text("what,title\n" + "".join(f"i{i},Thing {i}\n" for i in range(24)))
+    return path
+
+
+@pytest.fixture
+def artifact(run: Run, events: Path, tmp_path: Path) -> Path:
+    columns = ("--user", "who", "--item", "what", "--item-table", tmp_path / "items.csv")
+    assert run("import", events, *columns, "--out", tmp_path / "data")[0] == 0
+    (tmp_path / "run.toml").write_text(RUN_FILE.format(data=tmp_path / "data"))
+    code, out, err = run("train", tmp_path / "run.toml", tmp_path / "out")
+    assert code == 0, err
+    assert "validation recall@5" in out
+    return tmp_path / "out"
+
+
+def test_from_files_to_answers(run: Run, artifact: Path) -> None:
+    code, out, _ = run("evaluate", artifact)
+    assert code == 0
+    assert all(word in out for word in ("lightgcn", "popularity", "item-knn", "recall@5"))
+    code, out, _ = run("recommend", artifact, "--user", "u3", "-k", 3, "--json")
+    answers = json.loads(out)
+    assert code == 0
+    assert [a["rank"] for a in answers] == [1, 2, 3]
+    assert answers[0]["title"] == "Thing " + answers[0]["id"].removeprefix("i")
+    code, out, _ = run("recommend", artifact, "--items", "i1, i3", "--json")
+    assert code == 0
+    assert not {"i1", "i3"} & {a["id"] for a in json.loads(out)}
+    code, out, _ = run("similar", artifact, "--item", "i4")
+    assert code == 0
+    assert "Thing" in out
+    code, out, _ = run("verify", artifact)
+    assert code == 0
+    assert "all as they were written" in out
+
+
+def test_evaluate_as_json(run: Run, artifact: Path) -> None:
+    code, out, _ = run("evaluate", artifact, "--json")
+    assert code == 0
+    found = json.loads(out)
+    interval = found["models"]["lightgcn"]["metrics"]["ndcg@5"]
+    assert interval["low"] <= interval["mean"] <= interval["high"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--user", "u999"], "no user has the id 'u999'"),
+        (["--items", "i1,i999"], "no item has the id 'i999'"),
+        (["--items", " , "], "no items given"),
+        ([], "either --user ID or --items"),
+        (["--user", "u1", "--items", "i1"], "either --user ID or --items"),
+        (["--user", "u1", "-k", "0"], "-k 0: expected 1 to 1000"),
+    ],
+)
+def test_questions_that_cannot_be_answered(run: Run, artifact: Path, words: list[str], message: str) -> None:
+    code, out, err = run("recommend", artifact, *words)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_damaged_artifact_is_named(run: Run, artifact: Path) -> None:
+    vectors = artifact / "item_vectors.npy"
+    data = bytearray(vectors.read_bytes())
+    data[-1] ^= 1
+    vectors.write_bytes(bytes(data))
+    for command in (("verify", artifact), ("similar", artifact, "--item", "i1"), ("evaluate", artifact)):
+        code, _, err = run(*command)
+        assert code == 1
+        assert "item_vectors.npy: damaged" in err
+
+
+def test_unknown_options_are_refused_with_the_nearest_name(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(RUN_FILE.format(data="x").replace("dim = 8", "dmi = 8"))
+    code, _, err = run("train", path, tmp_path / "out")
+    assert code == 1
+    assert "model.dmi: unknown option; did you mean 'dim'?" in err
+    path.write_text(RUN_FILE.format(data="x").replace('"lightgcn"', '"lightgnc"'))
+    code, _, err = run("train", path, tmp_path / "out")
+    assert code == 1
+    assert "did you mean 'lightgcn'?" in err
+    code, _, err = run("train", path, tmp_path / "out", "--replce")
+    assert code != 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_set_changes_one_option(run: Run, artifact: Path, tmp_path: Path) -> None:
+    code, _, err = run(
+        "train", tmp_path / "run.toml", tmp_path / "two", "--set", "train.epochs=1", "--set", "model.name=item-knn"
+    )
+    assert code == 1  # item-knn has no dim
+    assert "model.dim: unknown option" in err
+    code, out, err = run("train", tmp_path / "run.toml", tmp_path / "two", "--set", "train.epochs=1")
+    assert code == 0
+    assert "best of 1 epochs" in out
+
+
+def test_check_finds_what_is_wrong_and_says_so_by_its_exit_code(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("user,item\nu1,i1\n,i2\nu2,i3\n")
+    code, out, _ = run("check", path, "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert not found["ok"]
+    places = [e for f in found["findings"] if f["severity"] == "error" for e in f["examples"]]
+    assert any(e["row"] == 3 and e["column"] == "user" for e in places)
+    assert run("check", path)[0] == 1
+    code, _, err = run("import", path, "--out", tmp_path / "data")
+    assert code == 1
+    assert f"{path}:3:" in err
+    assert not (tmp_path / "data").exists()
+
+
+def test_check_of_an_imported_folder_and_of_a_split(run: Run, artifact: Path, events: Path, tmp_path: Path) -> None:
+    assert run("check", tmp_path / "data")[0] == 0
+    code, out, _ = run("check", events, "--test", events, "--user", "who", "--item", "what", "--json")
+    assert code == 1
+    assert not json.loads(out)["ok"]
+
+
+def test_existing_folders_are_not_overwritten(run: Run, artifact: Path, tmp_path: Path) -> None:
+    before = (artifact / "manifest.json").read_bytes()
+    code, _, err = run("train", tmp_path / "run.toml", artifact)
+    assert code == 1
+    assert "exists already" in err
+    assert (artifact / "manifest.json").read_bytes() == before
+    assert run("train", tmp_path / "run.toml", artifact, "--replace")[0] == 0
+
+
+def test_help_teaches_and_is_quick_to_start() -> None:
+    code = "import sys; sys.argv = ['pinfold', '--help']; from pinfold.cli import main; main()"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+    assert "pinfold demo" in done.stdout
+    loaded = done.stderr
+    assert "torch" not in loaded
+    assert "| numba" not in loaded

@@ -1,0 +1,38 @@
+"""The demo, shortened: every stage on the real data, with two epochs."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pinfold import demo
+from pinfold.artifacts import open_folder
+from pinfold.embedding.artifact import read_artifact
+from pinfold.errors import DataError
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "RUN", replace(demo.RUN, train=replace(demo.TRAIN, epochs=2, validate_every=1)))
+
+
+@pytest.mark.usefixtures("short")
+def test_the_demo_shows_every_stage(tmp_path: Path) -> None:
+    shown: list[Any] = []
+    report = demo.run_demo(tmp_path / "demo", ["git", "tmux"], shown.append)
+    assert json.loads(json.dumps(report))["trials"]["random"]["models"]["item-knn"]["metrics"]["recall@20"]["mean"] > 0.6
+    assert set(report["trials"]["random"]["models"]) == {"lightgcn", "popularity", "item-knn", "mf"}
+    assert set(report["trials"]["held-out-collections"]["models"]) == {"lightgcn", "popularity", "item-knn"}
+    open_folder(tmp_path / "demo", "artifact")
+    assert read_artifact(tmp_path / "demo").metrics["test_openings"] == 1
+    text = "\n".join(str(getattr(thing, "title", thing)) for thing in shown)
+    assert "30,627 collections, 13,839 items, 224,677 edges" in text
+    assert "goes with git, tmux" in text
+
+
+def test_an_unknown_package_is_said_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no item has the id 'gti'"):
+        demo.run_demo(tmp_path / "demo", ["gti"], lambda _: pytest.fail("work was done"))
+    assert not (tmp_path / "demo").exists()
