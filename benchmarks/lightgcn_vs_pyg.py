@@ -17,16 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from environment import print_result
+from standard_split import load_gowalla
 
 from pinfold.arrays import Embeddings
-from pinfold.data.dataset import load_dataset
-from pinfold.data.readers import ImportConfig, Sources, import_files
 from pinfold.data.splits import Part
 from pinfold.evaluation.evaluate import EvaluationConfig, evaluate
-from pinfold.graph.bipartite import BipartiteGraph, build_graph
+from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.index.recommender import recommender
 from pinfold.models.lightgcn import LightGCN, LightGCNConfig
-from pinfold.pipeline import DataConfig, load_test
 from pinfold.sampling.pairs import PairBatch
 
 CONFIG = LightGCNConfig()
@@ -136,19 +134,6 @@ def main() -> None:
         result[system.name] = measure(system(graph), graph, part, arguments.epochs, arguments.batches)
     ratio = result["torch_geometric"]["seconds_per_epoch"] / result["pinfold"]["seconds_per_epoch"]
     print_result({"epochs": arguments.epochs, "times_faster": ratio, **result})
-
-
-def load_gowalla(data: Path, work: Path) -> tuple[BipartiteGraph, Part]:
-    """The training graph and the test part of the standard split, imported once into `work`."""
-    for name in ("train", "test"):
-        if not (work / name).exists():
-            file = next(path for path in (data / f"{name}.txt", data / f"{name}.txt.gz") if path.exists())
-            import_files(Sources([file]), work / name, ImportConfig(format="lists"))
-    dataset = load_dataset(work / "train")
-    test = load_test(DataConfig(path=str(work / "train"), test=str(work / "test")), dataset)
-    if test is None:
-        raise SystemExit("no test part")
-    return build_graph(dataset.interactions), Part(dataset.interactions, test, new_users=False)
 
 
 if __name__ == "__main__":

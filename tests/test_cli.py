@@ -164,7 +164,9 @@ def test_check_finds_what_is_wrong_and_says_so_by_its_exit_code(run: Run, tmp_pa
 
 def test_check_of_an_imported_folder_and_of_a_split(run: Run, artifact: Path, events: Path, tmp_path: Path) -> None:
     assert run("check", tmp_path / "data")[0] == 0
-    code, out, _ = run("check", events, "--test", events, "--user", "who", "--item", "what", "--json")
+    again = tmp_path / "test.csv"
+    again.write_text(events.read_text())
+    code, out, _ = run("check", events, "--test", again, "--user", "who", "--item", "what", "--json")
     assert code == 1
     assert not json.loads(out)["ok"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Table
 
 from pinfold import demo
 from pinfold.artifacts import open_folder
@@ -21,18 +22,19 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short")
 def test_the_demo_shows_every_stage(tmp_path: Path) -> None:
     shown: list[Any] = []
-    report = demo.run_demo(tmp_path / "demo", ["git", "tmux"], shown.append)
+    report = demo.run_demo(tmp_path / "demo", ["git", "no-such-package", "tmux"], shown.append)
     assert json.loads(json.dumps(report))["trials"]["random"]["models"]["item-knn"]["metrics"]["recall@20"]["mean"] > 0.6
     assert set(report["trials"]["random"]["models"]) == {"lightgcn", "popularity", "item-knn", "mf"}
     assert set(report["trials"]["held-out-collections"]["models"]) == {"lightgcn", "popularity", "item-knn"}
     open_folder(tmp_path / "demo", "artifact")
     assert read_artifact(tmp_path / "demo").metrics["test_openings"] == 1
-    text = "\n".join(str(getattr(thing, "title", thing)) for thing in shown)
+    text = "\n".join(str(thing.title) if isinstance(thing, Table) else str(thing) for thing in shown)
     assert "30,627 collections, 13,839 items, 224,677 edges" in text
     assert "goes with git, tmux" in text
+    assert "left out: no-such-package" in text
 
 
 def test_an_unknown_package_is_said_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no item has the id 'gti'"):
+    with pytest.raises(DataError, match="none of the 1 packages is in the data set; the first one is 'gti'"):
         demo.run_demo(tmp_path / "demo", ["gti"], lambda _: pytest.fail("work was done"))
     assert not (tmp_path / "demo").exists()

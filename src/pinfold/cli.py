@@ -219,7 +219,8 @@ def demo(*, out: Path = Path("pinfold-demo"), items: str = "", as_json: Json = F
 
     Args:
         out: Where the artifact goes; an older demo there is replaced.
-        items: Packages of your own, separated by commas: what goes with these?
+        items: Packages of your own, separated by commas (try "$(apt-mark showmanual | paste -sd,)"): what goes with
+            these? Those that the data set lacks are left out.
         as_json: Print the numbers as JSON.
     """
     from pinfold.demo import run_demo

@@ -14,6 +14,7 @@ from pinfold.data.dataset import Dataset
 from pinfold.data.doctor import check_dataset
 from pinfold.data.splits import Part, ProtocolName, Split, SplitConfig, split_events
 from pinfold.embedding.artifact import Artifact, write_artifact
+from pinfold.errors import DataError
 from pinfold.evaluation.evaluate import EvaluationConfig
 from pinfold.graph.bipartite import build_graph
 from pinfold.index.answers import Answers
@@ -124,7 +125,7 @@ def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = S
     """The demo from data to answers; `show` gets a table or a text as each stage ends."""
     started = time.perf_counter()
     dataset = debian()
-    dataset.items.rows(items)  # an unknown package is said before the work, not after it
+    items = known_items(dataset, items, show)  # unknown packages are said before the work, not after it
     show(f"{dataset.source['about']}: {counts(dataset)}")
     show(f"checked: {diagnosis_text(check_dataset(dataset))} (`pinfold check` shows them)")
     done = []
@@ -147,6 +148,21 @@ def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = S
         f"  pinfold import YOUR_EVENTS.csv --out data"
     )
     return report(dataset, done, out, seconds)
+
+
+def known_items(dataset: Dataset, items: Sequence[str], show: Show) -> list[str]:
+    """Those of the items that the data set has; the others are shown.
+
+    Raises:
+        DataError: items are given and none is known.
+    """
+    known = dataset.items.known(items)
+    if items and not known:
+        raise DataError(f"none of the {len(items)} packages is in the data set; the first one is {items[0]!r}")
+    if len(known) < len(items):
+        unknown = sorted(set(items) - set(known))
+        show(f"not in the data set and left out: {', '.join(unknown)}")
+    return known
 
 
 def counts(dataset: Dataset) -> str:

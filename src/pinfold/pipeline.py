@@ -136,7 +136,8 @@ def fit(run: RunConfig, split: Split, *, checkpoints: Path | None = None, progre
     started = time.perf_counter()
     events = split.known if run.train.refit else split.train
     if isinstance(run.model, ComputedConfig):
-        learned = compute(run.model, build_graph(events))
+        with progress.task(run.model.name):
+            learned = compute(run.model, build_graph(events))
         return Fitted(learned, None, {}, time.perf_counter() - started)
     identity = _identity(run, split)
     keeping = [Keeping(path, identity) for path in _checkpoints(checkpoints)] if checkpoints else [None, None]

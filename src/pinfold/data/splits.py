@@ -102,7 +102,7 @@ def split_events(events: Interactions, config: SplitConfig, seed: int, test: Int
         case "files":
             if test is None:
                 raise DataError("split.protocol is 'files' but no test events are given; set data.test")
-            left, target = events, test
+            left, target = events, _answerable(events, test)
         case protocol:
             chosen = _choose(events, config, config.test_share, asked, rng)
             left, target = events.take(~chosen), events.take(chosen)
@@ -114,6 +114,13 @@ def split_events(events: Interactions, config: SplitConfig, seed: int, test: Int
         valid = valid.take(np.isin(valid.users, train.users))
     _check_filled(config, train, valid, target)
     return Split(train, left, Part(train, valid, new_users=False), Sealed(Part(left, target, new_users=False)))
+
+
+def _answerable(events: Interactions, test: Interactions) -> Interactions:
+    """The test events of users who have training events, without the pairs that these already hold."""
+    pair = events.users.astype(np.int64) * events.n_items + events.items
+    tested = test.users.astype(np.int64) * test.n_items + test.items
+    return test.take(np.isin(test.users, events.users) & ~np.isin(tested, pair))
 
 
 def _choose(events: Interactions, config: SplitConfig, share: float, asked: Bools, rng: np.random.Generator) -> Bools:

@@ -16,9 +16,9 @@ def recommender(learned: Learned, seen: Csr) -> Recommender:
     """The recommender for what a model learned; `seen` (U, I) is never recommended to the user again."""
     match learned:
         case Embeddings():
-            return EmbeddingRecommender(learned, seen, ExactIndex(learned.items))
+            return EmbeddingRecommender(learned, seen, ExactIndex(learned.items), _unit(learned.items))
         case ItemSimilarity():
-            return SimilarityRecommender(learned, seen)
+            return SimilarityRecommender(learned.weights, learned.weights.transpose(), seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +28,31 @@ class EmbeddingRecommender:
     embeddings: Embeddings
     seen: Csr  # (U, I)
     index: Index
+    units: Floats  # (I, D) the item vectors at length 1
 
     def recommend(self, users: Ints, k: int) -> TopK:
         """By the users' own vectors."""
         return self.index.search(self.embeddings.users[users], k, self.seen.take(users))
 
     def recommend_new(self, histories: Csr, k: int) -> TopK:
-        """By the sum of the history vectors of what they took."""
+        """By the sum of the history vectors of what they took; nothing for somebody who took nothing."""
         queries: Floats = np.asarray(histories.to_scipy().sign() @ self.embeddings.history, dtype=np.float32)
-        return self.index.search(queries, k, histories)
+        found = self.index.search(queries, k, histories)
+        nobody = histories.degrees() == 0
+        found.ids[nobody], found.scores[nobody] = -1, -np.inf
+        return found
 
     def similar(self, items: Ints, k: int) -> TopK:
         """By the cosine of item vectors."""
-        vectors = self.embeddings.items
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-        return ExactIndex(unit).search(unit[items], k, _itself(items, len(unit)))
+        return ExactIndex(self.units).search(self.units[items], k, _itself(items, len(self.units)))
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarityRecommender:
     """Scores are sums of similarities to what somebody took."""
 
-    similarity: ItemSimilarity
+    weights: Csr  # (I, I) row j: for which items taking j speaks
+    neighbors: Csr  # (I, I) the transpose, row i: the items most like i
     seen: Csr  # (U, I)
 
     def recommend(self, users: Ints, k: int) -> TopK:
@@ -59,28 +61,33 @@ class SimilarityRecommender:
 
     def recommend_new(self, histories: Csr, k: int) -> TopK:
         """By the histories (B, I), each item counted once."""
-        return self._best(histories, histories, k)
+        return _best(histories, self.weights, k)
 
     def similar(self, items: Ints, k: int) -> TopK:
-        """By the item's own row of similarities."""
-        itself = _itself(items, self.similarity.weights.n_rows)
-        return self._best(itself, itself, k)
+        """By the similarities that were kept for each of these items."""
+        return _best(_itself(items, self.neighbors.n_rows), self.neighbors, k)
 
-    def _best(self, histories: Csr, exclude: Csr, k: int) -> TopK:
-        """The highest rows of histories (B, I) times W, computed in blocks; items without any score are left out."""
-        check_asked(histories.n_rows, self.similarity.weights.n_rows, k, exclude)
-        weights = self.similarity.weights.to_scipy()
-        asked = histories.to_scipy().sign()
-        ids = np.empty((histories.n_rows, k), np.int32)
-        scores = np.empty((histories.n_rows, k), np.float32)
-        size = block_rows(histories.n_columns)
-        for start in range(0, histories.n_rows, size):
-            rows = slice(start, start + size)
-            block = (asked[rows] @ weights).toarray()
-            block[block == 0] = -np.inf
-            found = top_k(block, *excluded(exclude, start, len(block)), k)
-            ids[rows], scores[rows] = found.ids, found.scores
-        return TopK(ids, scores)
+
+def _best(asked: Csr, weights: Csr, k: int) -> TopK:
+    """The highest entries of asked (B, I) times weights (I, I), in blocks; what was asked and what scores 0 is left out."""
+    check_asked(asked.n_rows, weights.n_rows, k, asked)
+    ids = np.empty((asked.n_rows, k), np.int32)
+    scores = np.empty((asked.n_rows, k), np.float32)
+    left, right = asked.to_scipy().sign(), weights.to_scipy()
+    size = block_rows(weights.n_columns)
+    for start in range(0, asked.n_rows, size):
+        rows = slice(start, start + size)
+        block = (left[rows] @ right).toarray()
+        block[block == 0] = -np.inf
+        found = top_k(block, *excluded(asked, start, len(block)), k)
+        ids[rows], scores[rows] = found.ids, found.scores
+    return TopK(ids, scores)
+
+
+def _unit(vectors: Floats) -> Floats:
+    """The rows at length 1; a row of zeros stays as it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
 
 
 def _itself(items: Ints, n_items: int) -> Csr:

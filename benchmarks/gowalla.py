@@ -1,0 +1,62 @@
+"""Gowalla's standard split, stage by stage: import, item-kNN, LightGCN epochs, evaluation of all users.
+
+    python benchmarks/gowalla.py --data FOLDER --epochs 3
+
+FOLDER holds train.txt and test.txt (or .gz). Seconds and peak memory of each stage; nothing is selected on the test part.
+Prints JSON.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from environment import print_result
+from standard_split import load_gowalla
+
+from pinfold.evaluation.evaluate import EvaluationConfig, evaluate
+from pinfold.index.recommender import recommender
+from pinfold.models.item_knn import ItemKNNConfig
+from pinfold.models.lightgcn import LightGCN, LightGCNConfig
+from pinfold.models.shelf import compute
+from pinfold.pipeline import peak_memory
+from pinfold.training.config import TrainConfig
+from pinfold.training.loop import train
+
+
+def main() -> None:
+    """Every stage once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--work", type=Path, default=Path("out/gowalla"))
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {}
+    started = time.perf_counter()
+    graph, part = load_gowalla(arguments.data, arguments.work)
+    result["import_and_graph_seconds"] = time.perf_counter() - started
+    known = graph.user_items
+
+    model = LightGCN(LightGCNConfig(), graph, 0)
+    report = train(model, TrainConfig(epochs=arguments.epochs), 0)
+    result["lightgcn_epoch_seconds"] = [entry["seconds"] for entry in report.history]
+    started = time.perf_counter()
+    learned = {"lightgcn": model.embed()}
+    result["lightgcn_embed_seconds"] = time.perf_counter() - started
+    started = time.perf_counter()
+    learned["item-knn"] = compute(ItemKNNConfig(), graph)  # type: ignore[assignment]
+    result["item_knn_seconds"] = time.perf_counter() - started
+    for name, one in learned.items():
+        judged = evaluate(recommender(one, known), part, known, EvaluationConfig(), seed=0)
+        result[name] = {
+            "users": judged.n_users,
+            "evaluation_seconds": judged.seconds,
+            "recall@20": judged.intervals["recall@20"].mean,
+            "ndcg@20": judged.intervals["ndcg@20"].mean,
+        }
+    result["peak_memory_mb"] = peak_memory() / 2**20
+    print_result({"epochs": arguments.epochs, **result})
+
+
+if __name__ == "__main__":
+    main()
