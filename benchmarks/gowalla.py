@@ -2,8 +2,8 @@
 
     python benchmarks/gowalla.py --data FOLDER --epochs 3
 
-FOLDER holds train.txt and test.txt (or .gz). Seconds and peak memory of each stage; nothing is selected on the test part.
-Prints JSON.
+FOLDER holds train.txt and test.txt (or .gz). Seconds of each stage, peak memory of all; nothing is selected on the
+test part. Prints JSON.
 """
 
 import argparse
@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from environment import print_result
-from standard_split import load_gowalla
-
 from pinfold.evaluation.evaluate import EvaluationConfig, evaluate
 from pinfold.index.recommender import recommender
 from pinfold.models.item_knn import ItemKNNConfig
@@ -22,6 +20,7 @@ from pinfold.models.shelf import compute
 from pinfold.pipeline import peak_memory
 from pinfold.training.config import TrainConfig
 from pinfold.training.loop import train
+from standard_split import load_gowalla
 
 
 def main() -> None:

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from environment import print_result
-from standard_split import load_gowalla
 
+from environment import print_result
 from pinfold.arrays import Embeddings
 from pinfold.data.splits import Part
 from pinfold.evaluation.evaluate import EvaluationConfig, evaluate
@@ -26,6 +25,8 @@ from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.index.recommender import recommender
 from pinfold.models.lightgcn import LightGCN, LightGCNConfig
 from pinfold.sampling.pairs import PairBatch
+from pinfold.training.memory import keep_freed_memory
+from standard_split import load_gowalla
 
 CONFIG = LightGCNConfig()
 SEED = 0
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, help="stop each epoch after this many (for a quick look)")
     parser.add_argument("--work", type=Path, default=Path("out/gowalla"))
     arguments = parser.parse_args()
+    keep_freed_memory()  # for both
     graph, part = load_gowalla(arguments.data, arguments.work)
     result = {}
     for system in (Ours, PyG):

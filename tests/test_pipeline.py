@@ -120,7 +120,7 @@ def test_the_same_seed_gives_the_same_artifact(run: RunConfig, tmp_path: Path) -
 def test_bad_beginnings_are_refused_before_any_work(run: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no data set there; make one with `pinfold import"):
         train_run(replace(run, data=DataConfig(path=str(tmp_path / "nowhere"))), tmp_path / "out")
-    with pytest.raises(DataError, match="set data.test"):
+    with pytest.raises(DataError, match=r"set data\.test"):
         train_run(replace(run, split=SplitConfig(protocol="files")), tmp_path / "out")
     (tmp_path / "out").mkdir()
     with pytest.raises(ArtifactError, match="exists already"):

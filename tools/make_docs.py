@@ -52,7 +52,9 @@ def run_files() -> str:
     """docs/run-files.md: every option of a run file."""
     out = io.StringIO()
     out.write("# Options of a run file\n\nWritten by `make docs` from the dataclasses themselves.\n\n")
-    out.write("A run file is TOML: one table for each heading below, `seed` above them all. Unknown names, wrong types ")
+    out.write(
+        "A run file is TOML: one table for each heading below, `seed` above them all. Unknown names, wrong types "
+    )
     out.write("and values out of range are refused before any work starts. `pinfold train --set table.option=value` ")
     out.write("changes one option for one run.\n")
     top = {f.name: f for f in fields(RunConfig)}

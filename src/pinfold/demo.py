@@ -28,11 +28,11 @@ from pinfold.progress import SILENT, Progress
 from pinfold.terminal import answers_table, diagnosis_text, example_text, neighbors_table, verdict_tables
 from pinfold.training.config import TrainConfig
 
-MODEL = LightGCNConfig(batch_size=8192)
-TRAIN = TrainConfig(epochs=40, learning_rate=0.02, patience=2, refit=True)
+MODEL = LightGCNConfig(n_layers=2, n_negatives=8, batch_size=8192)
+TRAIN = TrainConfig(epochs=20, learning_rate=0.03, patience=2, refit=True)
 RUN = RunConfig(data=DataConfig(path="debian"), model=MODEL, train=TRAIN, evaluation=EvaluationConfig(ks=(20,)))
 FLOOR: tuple[ModelConfig, ...] = (PopularityConfig(), ItemKNNConfig())
-FACTORS = MFConfig(batch_size=8192, l2=1e-3)
+FACTORS = MFConfig(n_negatives=8, batch_size=8192, l2=1e-3)
 FAMILIAR = ("python3-numpy", "gimp", "postgresql", "texlive-latex-base", "libsdl2-2.0-0")
 SHOWN = 3  # collections whose hidden items are shown
 TITLES: dict[ProtocolName, str] = {
@@ -70,7 +70,7 @@ def run_trial(
     """LightGCN beside its rivals on the same split."""
     run = replace(RUN, split=SplitConfig(protocol=protocol))
     split = split_events(dataset.interactions, run.split, run.seed)
-    fitted = {c.name: fit(replace(run, model=c), split, progress=progress) for c in (MODEL, *rivals)}
+    fitted: dict[str, Fitted] = {c.name: fit(replace(run, model=c), split, progress=progress) for c in (MODEL, *rivals)}
     if split.test is None:
         raise ValueError(f"protocol {protocol!r} has no test part")
     test = split.test.unseal()

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pinfold.data.findings import Diagnosis
+from pinfold.data.findings import Diagnosis, Example
 from pinfold.evaluation.intervals import Interval
 from pinfold.index.answers import Answer
 from pinfold.pipeline import Verdict
@@ -140,14 +140,17 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
     table.add_column("count", justify="right")
     table.add_column("for example")
     for finding in diagnosis.findings:
-        places = [
-            f"{escape(e.file)}{f':{e.row}' if e.row is not None else ''} {escape(e.column)} {escape(repr(e.value))}".strip()
-            for e in finding.examples
-        ]
+        places = [_place(example) for example in finding.examples]
         table.add_row(finding.severity, escape(finding.message), f"{finding.count:,}", "\n".join(places))
     if not diagnosis.findings:
         table.add_row("", "nothing to complain about", "", "")
     return table
+
+
+def _place(example: Example) -> str:
+    """`events.csv:17 time 'noon'`."""
+    row = "" if example.row is None else f":{example.row}"
+    return escape(f"{example.file}{row} {example.column} {example.value!r}")
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:

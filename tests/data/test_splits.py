@@ -301,8 +301,21 @@ def test_an_empty_part_is_refused(protocol: ProtocolName) -> None:
 @settings(QUICK, max_examples=5)
 @given(st.integers(0, 9))
 def test_users_are_asked_in_order(protocol: ProtocolName, seed: int) -> None:
-    events = events_of([(u, i, 100 * i + u) for u in range(8) for i in range(12)])
-    split = split_events(events, SplitConfig(protocol=protocol), seed, events_of([(5, 1, 0), (2, 1, 0), (5, 0, 0)]))
+    rows = [(u, i, 100 * i + u) for u in range(8) for i in range(12)]
+    test = [(5, 1, 0), (2, 1, 0), (5, 0, 0)]
+    kept = [row for row in rows if protocol != "files" or row[:2] not in {t[:2] for t in test}]
+    split = split_events(events_of(kept), SplitConfig(protocol=protocol), seed, events_of(test))
     for part in (split.valid, split.test.unseal() if split.test else None):
         if part:
             assert part.users().tolist() == sorted(set(part.target.users.tolist()))
+
+
+def test_given_test_events_that_cannot_be_asked_about_are_left_out() -> None:
+    rows = [(u, i, 0) for u in range(7) for i in range(6)]
+    # (0, 0) is known already, user 7 has no training events, (1, 7) is a question
+    split = split_events(
+        events_of(rows), SplitConfig(protocol="files"), 0, events_of([(0, 0, 0), (7, 1, 0), (1, 7, 0)])
+    )
+    assert split.test is not None
+    target = split.test.unseal().target
+    assert list(zip(target.users.tolist(), target.items.tolist(), strict=True)) == [(1, 7)]

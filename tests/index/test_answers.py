@@ -1,5 +1,7 @@
 """Answers by id."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -59,10 +61,10 @@ def test_similar_is_by_cosine_and_leaves_itself_out() -> None:
 @pytest.mark.parametrize(("ask", "message"), [("user", "no user"), ("item", "no item"), ("items", "no items given")])
 def test_unknown_ids(ask: str, message: str) -> None:
     answers = Answers(artifact(titles=True))
+    asks: dict[str, Callable[[], list[Answer]]] = {
+        "user": lambda: answers.for_user("nobody", 1),
+        "item": lambda: answers.similar("nothing", 1),
+        "items": lambda: answers.for_items([], 1),
+    }
     with pytest.raises(DataError, match=message):
-        if ask == "user":
-            answers.for_user("nobody", 1)
-        elif ask == "item":
-            answers.similar("nothing", 1)
-        else:
-            answers.for_items([], 1)
+        asks[ask]()

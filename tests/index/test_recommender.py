@@ -70,6 +70,7 @@ def test_vectors_against_dense(k: int) -> None:
     assert_best(asked.recommend(USERS, k), np.where(taken > 0, -np.inf, (learned.users @ learned.items.T)[USERS]), k)
     history = ones(HISTORIES)
     scores = history @ learned.history @ learned.items.T
+    scores[history.sum(axis=1) == 0] = -np.inf  # nothing for somebody who took nothing
     assert_best(asked.recommend_new(HISTORIES, k), np.where(history > 0, -np.inf, scores), k)
 
 
@@ -164,3 +165,13 @@ def test_wrong_questions(learned: Learned) -> None:
     wide = Csr(np.array([0, 1]), np.array([N_ITEMS], np.int32), np.ones(1, np.float32), N_ITEMS + 1)
     with pytest.raises(ValueError, match=r"."):
         asked.recommend_new(wide, 3)
+
+
+def test_neighbors_are_those_kept_for_the_item_itself() -> None:
+    # kept for item 0: items 1 and 2; for item 1: item 0 alone. W[j, i] speaks for i, so N(0) is column 0.
+    dense = np.array([[0, 0.5, 0], [0.9, 0, 0], [0.4, 0, 0]], np.float32)
+    asked = recommender(
+        ItemSimilarity(from_scipy(sparse.csr_array(dense))), from_scipy(sparse.csr_array((3, 3), dtype=np.float32))
+    )
+    found = asked.similar(np.array([0, 1, 2], np.int32), 2)
+    assert found.ids.tolist() == [[1, 2], [0, -1], [-1, -1]]

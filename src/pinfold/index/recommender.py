@@ -69,7 +69,7 @@ class SimilarityRecommender:
 
 
 def _best(asked: Csr, weights: Csr, k: int) -> TopK:
-    """The highest entries of asked (B, I) times weights (I, I), in blocks; what was asked and what scores 0 is left out."""
+    """The highest entries of asked (B, I) times weights (I, I), in blocks, without what was asked or scores 0."""
     check_asked(asked.n_rows, weights.n_rows, k, asked)
     ids = np.empty((asked.n_rows, k), np.int32)
     scores = np.empty((asked.n_rows, k), np.float32)

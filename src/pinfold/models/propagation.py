@@ -86,14 +86,14 @@ class SmoothRows(torch.autograd.Function):
         ctx.adjacency, ctx.alphas, ctx.where = adjacency, alphas, where
         ctx.sizes = (len(users), len(items))
         vectors = (users, items)
-        own = [table[part] for table, part in zip(vectors, where, strict=True)]
+        own = [table.index_select(0, part) for table, part in zip(vectors, where, strict=True)]
         smooth = [alphas[0] * part for part in own]
         for k in range(1, len(alphas)):
             if k == len(alphas) - 1:
                 reached = adjacency.layer_rows(vectors, rows)
             else:
                 vectors = adjacency.layer(*vectors)
-                reached = (vectors[0][where[0]], vectors[1][where[1]])
+                reached = (vectors[0].index_select(0, where[0]), vectors[1].index_select(0, where[1]))
             for total, part in zip(smooth, reached, strict=True):
                 total.add_(part, alpha=alphas[k])
         return *smooth, *own
@@ -103,11 +103,15 @@ class SmoothRows(torch.autograd.Function):
         """sum_k alpha_k A^k G by Horner's rule, G zero but for the rows; then the rows' own gradient."""
         smooth, own = gradients[:2], gradients[2:]
         totals = [g.new_zeros(size, g.shape[1]) for g, size in zip(smooth, ctx.sizes, strict=True)]
-        for k in range(len(ctx.alphas) - 1, -1, -1):
+        for k in range(len(ctx.alphas) - 1, 0, -1):
             for side in (0, 1):
-                totals[side].index_add_(0, ctx.where[side], smooth[side], alpha=ctx.alphas[k])
-            if k:
-                totals = list(ctx.adjacency.layer(*totals))
+                _add_rows(totals[side], ctx.where[side], ctx.alphas[k] * smooth[side])
+            totals = list(ctx.adjacency.layer(*totals))
         for side in (0, 1):
-            totals[side].index_add_(0, ctx.where[side], own[side])
+            _add_rows(totals[side], ctx.where[side], torch.add(own[side], smooth[side], alpha=ctx.alphas[0]))
         return *totals, None, None, None
+
+
+def _add_rows(table: Tensor, rows: Tensor, values: Tensor) -> None:
+    """Add `values` to distinct rows of `table`; half the time of index_add_, which minds repeated rows."""
+    table.index_copy_(0, rows, table.index_select(0, rows).add_(values))

@@ -16,6 +16,7 @@ from pinfold.models.interface import Trainable
 from pinfold.progress import SILENT, Progress, Task
 from pinfold.training.checkpoint import State, load_checkpoint, save_checkpoint
 from pinfold.training.config import TrainConfig
+from pinfold.training.memory import keep_freed_memory
 
 Validate = Callable[[Embeddings], float]
 
@@ -58,6 +59,7 @@ def train(
         TrainingError: the loss is not finite, or a checkpoint belongs to another run.
         ConfigError: no such device.
     """
+    keep_freed_memory()
     module = _move(model, config.device)
     optimizer = torch.optim.Adam(module.parameters(), lr=config.learning_rate, fused=True)
     state = load_checkpoint(keeping.path, keeping.run, module, optimizer) if keeping else State()
