@@ -14,7 +14,7 @@ from pinfold.data.dataset import Dataset
 from pinfold.data.splits import SplitConfig, split_events
 from pinfold.embedding.store import read_learned, write_learned
 from pinfold.graph.bipartite import BipartiteGraph, build_graph, read_graph, write_graph
-from pinfold.graph.learned import ItemSimilarity, Learned
+from pinfold.graph.learned import GraphFilter, ItemSimilarity, Learned
 from pinfold.index.recommender import recommender
 from pinfold.models.shelf import ComputedConfig, ModelConfig, TrainedConfig, build, compute
 from pinfold.training.config import TrainConfig
@@ -51,6 +51,13 @@ def arrays(learned: Learned) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[n
             return {"users": learned.users, "items": learned.items, "history": learned.history}
         case ItemSimilarity():
             return {"ptr": learned.weights.ptr, "ids": learned.weights.ids, "weights": learned.weights.weights}
+        case GraphFilter():
+            names = ("coefficients", "scale", "factors")
+            return {name: getattr(learned, name) for name in names} | {
+                f"{side}.{name}": getattr(getattr(learned, side), name)
+                for side in ("normalized", "transposed")
+                for name in ("ptr", "ids", "weights")
+            }
 
 
 def assert_same(first: Learned, second: Learned) -> None:

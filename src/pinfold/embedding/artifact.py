@@ -18,7 +18,7 @@ from pinfold.data.vocab import Vocab
 from pinfold.embedding.store import read_learned, write_learned
 from pinfold.errors import ArtifactError
 from pinfold.graph.bipartite import BipartiteGraph, read_graph, write_graph
-from pinfold.graph.learned import ItemSimilarity, Learned
+from pinfold.graph.learned import GraphFilter, ItemSimilarity, Learned
 
 KIND = "artifact"
 
@@ -106,6 +106,8 @@ def _fits(learned: Learned, n_users: int, n_items: int) -> bool:
             return len(learned.users) == n_users and len(learned.items) == n_items
         case ItemSimilarity():
             return learned.weights.n_rows == n_items
+        case GraphFilter():
+            return learned.normalized.n_columns == n_items
 
 
 def _link(source: Path, target: Path) -> None:

@@ -6,11 +6,11 @@ from pinfold.arrays import Embeddings
 from pinfold.artifacts import Folder, FolderWriter
 from pinfold.errors import ArtifactError
 from pinfold.graph.bipartite import read_csr, write_csr
-from pinfold.graph.learned import ItemSimilarity, Learned
+from pinfold.graph.learned import GraphFilter, ItemSimilarity, Learned
 
 
 def write_learned(folder: FolderWriter, learned: Learned) -> None:
-    """`user_vectors.npy`, `item_vectors.npy` and `history_vectors.npy`, or `similarity_*.npy`."""
+    """`user_vectors.npy`, `item_vectors.npy` and `history_vectors.npy`, `similarity_*.npy`, or `filter_*.npy`."""
     match learned:
         case Embeddings():
             folder.array("user_vectors.npy", learned.users)
@@ -18,6 +18,12 @@ def write_learned(folder: FolderWriter, learned: Learned) -> None:
             folder.array("history_vectors.npy", learned.history)
         case ItemSimilarity():
             write_csr(folder, "similarity", learned.weights)
+        case GraphFilter():
+            write_csr(folder, "filter_normalized", learned.normalized)
+            write_csr(folder, "filter_transposed", learned.transposed)
+            folder.array("filter_coefficients.npy", learned.coefficients)
+            folder.array("filter_scale.npy", learned.scale)
+            folder.array("filter_factors.npy", learned.factors)
 
 
 def read_learned(folder: Folder) -> Learned:
@@ -29,6 +35,14 @@ def read_learned(folder: Folder) -> Learned:
     try:
         if folder.has("similarity_ptr.npy"):
             return ItemSimilarity(read_csr(folder, "similarity"))
+        if folder.has("filter_scale.npy"):
+            return GraphFilter(
+                read_csr(folder, "filter_normalized"),
+                read_csr(folder, "filter_transposed"),
+                folder.array("filter_coefficients.npy", np.float32, -1),
+                folder.array("filter_scale.npy", np.float32, -1),
+                folder.array("filter_factors.npy", np.float32, -1, -1),
+            )
         return Embeddings(
             folder.array("user_vectors.npy", np.float32, -1, -1),
             folder.array("item_vectors.npy", np.float32, -1, -1),

@@ -6,13 +6,14 @@ from pydantic import Field
 
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.learned import Learned
+from pinfold.models.gf_cf import GFCFConfig, gf_cf
 from pinfold.models.interface import Trainable
 from pinfold.models.item_knn import ItemKNNConfig, item_knn
 from pinfold.models.lightgcn import LightGCN, LightGCNConfig
 from pinfold.models.mf import MF, MFConfig
 from pinfold.models.popularity import PopularityConfig, popularity
 
-ComputedConfig = PopularityConfig | ItemKNNConfig
+ComputedConfig = PopularityConfig | ItemKNNConfig | GFCFConfig
 TrainedConfig = MFConfig | LightGCNConfig
 ModelConfig = Annotated[
     ComputedConfig | TrainedConfig, Field(discriminator="name", description="which model, and its options")
@@ -26,6 +27,8 @@ def compute(config: ComputedConfig, graph: BipartiteGraph) -> Learned:
             return popularity(config, graph)
         case ItemKNNConfig():
             return item_knn(config, graph)
+        case GFCFConfig():
+            return gf_cf(config, graph)
 
 
 def build(config: TrainedConfig, graph: BipartiteGraph, seed: int) -> Trainable[Any]:
