@@ -25,8 +25,8 @@ def test_the_demo_shows_every_stage(tmp_path: Path) -> None:
     report = demo.run_demo(tmp_path / "demo", ["git", "no-such-package", "tmux"], shown.append)
     models = json.loads(json.dumps(report))["trials"]["random"]["models"]
     assert models["item-knn"]["metrics"]["recall@20"]["mean"] > 0.6
-    assert set(report["trials"]["random"]["models"]) == {"lightgcn", "popularity", "item-knn", "mf"}
-    assert set(report["trials"]["held-out-collections"]["models"]) == {"lightgcn", "popularity", "item-knn"}
+    assert set(report["trials"]["random"]["models"]) == {"lightgcn", "popularity", "item-knn", "gf-cf", "mf"}
+    assert set(report["trials"]["held-out-collections"]["models"]) == {"lightgcn", "popularity", "item-knn", "gf-cf"}
     open_folder(tmp_path / "demo", "artifact")
     assert read_artifact(tmp_path / "demo").metrics["test_openings"] == 1
     text = "\n".join(str(thing.title) if isinstance(thing, Table) else str(thing) for thing in shown)

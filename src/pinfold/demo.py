@@ -18,6 +18,7 @@ from pinfold.errors import DataError
 from pinfold.evaluation.evaluate import EvaluationConfig
 from pinfold.graph.bipartite import build_graph
 from pinfold.index.answers import Answers
+from pinfold.models.gf_cf import GFCFConfig
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.mf import MFConfig
@@ -31,7 +32,7 @@ from pinfold.training.config import TrainConfig
 MODEL = LightGCNConfig(n_layers=2, n_negatives=8, batch_size=8192)
 TRAIN = TrainConfig(epochs=20, learning_rate=0.03, patience=2, refit=True)
 RUN = RunConfig(data=DataConfig(path="debian"), model=MODEL, train=TRAIN, evaluation=EvaluationConfig(ks=(20,)))
-FLOOR: tuple[ModelConfig, ...] = (PopularityConfig(), ItemKNNConfig())
+FLOOR: tuple[ModelConfig, ...] = (PopularityConfig(), ItemKNNConfig(), GFCFConfig())
 FACTORS = MFConfig(n_negatives=8, batch_size=8192, l2=1e-3)
 FAMILIAR = ("python3-numpy", "gimp", "postgresql", "texlive-latex-base", "libsdl2-2.0-0")
 SHOWN = 3  # collections whose hidden items are shown

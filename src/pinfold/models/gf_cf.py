@@ -17,7 +17,7 @@ from pinfold.graph.learned import GraphFilter
 
 @options
 class GFCFConfig:
-    """Shen et al., CIKM 2021; defaults chosen on Gowalla's validation part (docs/experiments.md).
+    """Shen et al., CIKM 2021; defaults chosen on the validation parts of two data sets (docs/experiments.md).
 
     The paper's filter is order 1, degree_exponent 0.5, n_factors 256, ideal 0.3.
     """
@@ -29,7 +29,9 @@ class GFCFConfig:
     degree_exponent: Annotated[
         float, Field(ge=0, le=1, description="how much popular items count less in a history and more in the answer")
     ] = 0.3
-    n_factors: Annotated[int, Field(ge=0, description="leading singular vectors of the ideal low-pass part")] = 512
+    n_factors: Annotated[
+        int, Field(ge=0, description="leading singular vectors of the ideal low-pass part; 512 take a minute")
+    ] = 0
     ideal: Annotated[float, Field(ge=0, description="weight of the ideal low-pass part")] = 0.2
 
 
