@@ -11,7 +11,7 @@ from rich.table import Table
 from pinfold import demo
 from pinfold.artifacts import open_folder
 from pinfold.embedding.artifact import read_artifact
-from pinfold.errors import DataError
+from pinfold.errors import ArtifactError, DataError
 
 
 @pytest.fixture
@@ -39,3 +39,10 @@ def test_an_unknown_package_is_said_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of the 1 packages is in the data set; the first one is 'gti'"):
         demo.run_demo(tmp_path / "demo", ["gti"], lambda _: pytest.fail("work was done"))
     assert not (tmp_path / "demo").exists()
+
+
+def test_a_folder_that_is_not_a_demo_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match="was not written by Pinfold"):
+        demo.run_demo(tmp_path, [], lambda _: pytest.fail("work was done"))
+    assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -114,7 +114,7 @@ def writing(path: Path, kind: str, *, replace: bool = False) -> Iterator[FolderW
     """
     path = path.resolve()
     try:
-        _check_place(path, kind, replace=replace)
+        check_place(path, kind, replace=replace)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     except OSError as error:
@@ -122,7 +122,7 @@ def writing(path: Path, kind: str, *, replace: bool = False) -> Iterator[FolderW
     try:
         yield FolderWriter(partial)
         _seal(partial, kind)
-        _check_place(path, kind, replace=replace)  # somebody may have been here meanwhile
+        check_place(path, kind, replace=replace)  # somebody may have been here meanwhile
         _swap(partial, path, replace=replace)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be written: {error}{_where_older(path)}") from error
@@ -173,8 +173,12 @@ def is_folder(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
-def _check_place(path: Path, kind: str, *, replace: bool) -> None:
-    """Raise unless nothing is at `path`, or only a folder of this kind that may be replaced."""
+def check_place(path: Path, kind: str, *, replace: bool) -> None:
+    """Raise unless nothing is at `path`, or only a folder of this kind that may be replaced. Before long work, too.
+
+    Raises:
+        ArtifactError: says what is there.
+    """
     if not path.exists():
         return
     if not replace:

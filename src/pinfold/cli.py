@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
 
 from pinfold import __version__
 from pinfold.data.readers import ImportConfig
@@ -28,6 +29,7 @@ app = App(
     version=__version__,
     help="Graph-based recommendation: interaction files in, honest numbers and recommendations out.\n\n"
     "Start with `pinfold demo`, then: `pinfold import`, `pinfold train`, `pinfold evaluate`, `pinfold recommend`.",
+    suppress_keyboard_interrupt=False,  # main says that it was stopped
 )
 
 
@@ -253,15 +255,27 @@ def show_answers(answers: "list[Answer]", title: str, *, as_json: bool) -> None:
         OUT.print(answers_table(answers, title))
 
 
+def wrong_words(error: CycloptsError) -> str:
+    """What is wrong with the words of a command, on one line."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError) and error.argument is not None:
+        problem = cause.errors(include_url=False)[0]
+        return f"{error.argument.name} {problem['input']}: {problem['msg']}"
+    return f"{' '.join(str(error).split())} See `pinfold --help`."
+
+
 def print_json(value: object) -> None:
     """JSON on stdout."""
     sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line; errors raised on purpose become one message and exit code 1."""
+    """Run the command line; errors raised on purpose become one message and exit code 1, wrong words exit code 2."""
     try:
-        app(sys.argv[1:] if words is None else words)
+        app(sys.argv[1:] if words is None else words, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        sys.stderr.write(f"pinfold: {wrong_words(error)}\n")
+        sys.exit(2)
     except PinfoldError as error:
         sys.stderr.write(f"pinfold: {error}\n")
         sys.exit(1)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
+from pinfold.artifacts import check_place
 from pinfold.data.bundled import debian
 from pinfold.data.dataset import Dataset
 from pinfold.data.doctor import check_dataset
 from pinfold.data.splits import Part, ProtocolName, Split, SplitConfig, split_events
-from pinfold.embedding.artifact import Artifact, write_artifact
+from pinfold.embedding.artifact import KIND, Artifact, write_artifact
 from pinfold.errors import DataError
 from pinfold.evaluation.evaluate import EvaluationConfig
 from pinfold.graph.bipartite import build_graph
@@ -125,6 +126,7 @@ def report(dataset: Dataset, done: Sequence[Trial], out: Path, seconds: float) -
 def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = SILENT) -> dict[str, Any]:
     """The demo from data to answers; `show` gets a table or a text as each stage ends."""
     started = time.perf_counter()
+    check_place(out, KIND, replace=True)
     dataset = debian()
     items = known_items(dataset, items, show)  # unknown packages are said before the work, not after it
     show(f"{dataset.source['about']}: {counts(dataset)}")

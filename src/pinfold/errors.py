@@ -10,7 +10,7 @@ A message says what, where, what was found, what was expected, and what to do ne
 Python raise ValueError or TypeError as usual. Only `pinfold.cli.main` catches PinfoldError.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -38,3 +38,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'dim'?` when a known word is near, else an empty string."""
     near = get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def separator_hint(header: Sequence[str]) -> str:
+    """What to do where a header of one name looks like several names with another separator; else an empty string."""
+    if len(header) == 1 and "\t" in header[0]:
+        return "; the columns are separated by tabs: name the file .tsv, or events --format tsv"
+    if len(header) == 1 and ";" in header[0]:
+        return "; the columns are separated by ';': write the file anew with commas"
+    return ""

@@ -14,14 +14,14 @@ import numpy as np
 from pydantic import Field
 
 from pinfold.arrays import Floats
-from pinfold.artifacts import is_folder, remove_folder
+from pinfold.artifacts import check_place, is_folder, remove_folder
 from pinfold.config import options, parse, to_toml
 from pinfold.data.bundled import debian
 from pinfold.data.dataset import Dataset, load_dataset
 from pinfold.data.filters import filter_dataset
 from pinfold.data.interactions import Interactions
 from pinfold.data.splits import Part, Split, SplitConfig, split_events
-from pinfold.embedding.artifact import Artifact, read_artifact, replace_metrics, write_artifact
+from pinfold.embedding.artifact import KIND, Artifact, read_artifact, replace_metrics, write_artifact
 from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate, mean_metric
 from pinfold.evaluation.intervals import PairedTest, holm, paired_test
@@ -97,8 +97,7 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
     Raises:
         PinfoldError: data, options or folder are not as they should be.
     """
-    if out.exists() and not replace_old:
-        raise ArtifactError(f"{out}: exists already; remove it, name another folder, or ask to replace it")
+    check_place(out, KIND, replace=replace_old)
     dataset = load_data(run.data)
     split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
     fitted = fit(run, split, checkpoints=out, progress=progress)

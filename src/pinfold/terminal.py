@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich import progress as bars
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pinfold.data.findings import Diagnosis, Example
@@ -26,13 +26,14 @@ class TerminalProgress:
     @contextmanager
     def task(self, name: str, total: int | None = None) -> Iterator[Task]:
         """A bar with the share done, the time left and a note."""
+        whole = Column(no_wrap=True, min_width=7)  # on a narrow terminal the bar and the note give way, not the times
         columns = (
             bars.TextColumn("{task.description}"),
-            bars.BarColumn(bar_width=24),
+            bars.BarColumn(bar_width=12),
             bars.TaskProgressColumn(),
-            bars.TimeElapsedColumn(),
+            bars.TimeElapsedColumn(table_column=whole),
             bars.TextColumn("left"),
-            bars.TimeRemainingColumn(),
+            bars.TimeRemainingColumn(table_column=whole.copy()),
             bars.TextColumn("{task.fields[note]}"),
         )
         with bars.Progress(*columns, console=ERR, transient=ERR.is_terminal) as shown:
@@ -77,12 +78,13 @@ def _quality_table(verdict: Verdict, title: str) -> Table:
 def _exposure_table(verdict: Verdict, fit_seconds: Mapping[str, float]) -> Table:
     table = _table("")
     table.add_column("model")
-    for name in next(iter(verdict.evaluations.values())).exposure:
+    measures = next(iter(verdict.evaluations.values())).exposure
+    for name in measures:
         table.add_column(name.replace("popularity_", "pop. "), justify="right")
     table.add_column("fit s", justify="right")
     table.add_column("answer s", justify="right")
     for name, evaluation in verdict.evaluations.items():
-        cells = [f"{value:.3f}" for value in evaluation.exposure.values()]
+        cells = [f"{evaluation.exposure[m]:.3f}" if m in evaluation.exposure else "" for m in measures]
         fit = f"{fit_seconds[name]:.1f}" if name in fit_seconds else ""
         table.add_row(name, *cells, fit, f"{evaluation.seconds:.1f}")
     return table
@@ -136,9 +138,9 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
     counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in diagnosis.counts.items())
     table = _table(f"Checked: {counts}")
     table.add_column("severity")
-    table.add_column("what")
+    table.add_column("what", overflow="fold")  # a path cut short would hide its row
     table.add_column("count", justify="right")
-    table.add_column("for example")
+    table.add_column("for example", overflow="fold")
     for finding in diagnosis.findings:
         places = [_place(example) for example in finding.examples]
         table.add_row(finding.severity, escape(finding.message), f"{finding.count:,}", "\n".join(places))
@@ -165,9 +167,20 @@ def report_table(values: Mapping[str, object], title: str) -> Table:
     table.add_column("what")
     table.add_column("value", justify="right")
     for name, value in values.items():
-        shown = f"{value:,}" if isinstance(value, int) else f"{value:.1f}" if isinstance(value, float) else str(value)
-        table.add_row(name.replace("_", " "), escape(shown))
+        table.add_row(name.replace("_", " "), escape(_value(value)))
     return table
+
+
+def _value(value: object) -> str:
+    """Numbers with separators, names and numbers without brackets, nothing for what is missing."""
+    match value:
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.1f}"
+        case dict():
+            return ", ".join(f"{name} {_value(part)}" for name, part in value.items())
+    return "" if value is None else str(value)
 
 
 def _table(title: str) -> Table:

@@ -5,9 +5,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from pinfold.data.records import open_text, read_header
+from pinfold.data.records import open_text, read_header, read_records
 from pinfold.data.sql import Connection, columns_of, first_line, literal, quoted, scalar
-from pinfold.errors import DataError
+from pinfold.errors import DataError, separator_hint
 
 WHOLE = (
     "TINYINT",
@@ -47,7 +47,8 @@ def load_attributes(connection: Connection, noun: str, source: object, column: s
         listed = ", ".join([f"CAST({quoted(key)} AS VARCHAR) AS id", *chosen])
         connection.execute(f"CREATE TABLE {noun}_attributes AS SELECT {listed} FROM {table}")
     except duckdb.Error as error:
-        raise DataError(f"{where}: cannot be read as a table: {first_line(error)}") from error
+        fault = _first_fault(source) if isinstance(source, Path) else None
+        raise DataError(fault or f"{where}: cannot be read as a table: {first_line(error)}") from error
     query = f"SELECT id FROM {noun}_attributes WHERE id IS NOT NULL GROUP BY id HAVING count(*) > 1 ORDER BY id LIMIT 1"
     twice = scalar(connection, query)
     if twice is not None:
@@ -113,8 +114,9 @@ def _table(connection: Connection, source: object, column: str) -> str:
         if ending in (".csv", ".tsv"):
             delimiter = "\t" if ending == ".tsv" else ","
             key = _key(str(source), read_header(file, source, delimiter)[0], column)
-            sniffed = f"header = true, delim = '{delimiter}', quote = '\"', escape = '\"', sample_size = -1"
-            return f"read_csv({name}, {sniffed}, types = {{{literal(key)}: 'VARCHAR'}})"
+            # No comments: DuckDB would guess that lines starting with # are some, and leave them out.
+            form = f"header = true, delim = '{delimiter}', quote = '\"', escape = '\"', comment = '', sample_size = -1"
+            return f"read_csv({name}, {form}, types = {{{literal(key)}: 'VARCHAR'}})"
     if ending in (".jsonl", ".ndjson"):
         found = columns_of(connection, f"read_json({name}, format = 'newline_delimited')")
         found[_key(str(source), found, column)] = "VARCHAR"
@@ -125,11 +127,30 @@ def _table(connection: Connection, source: object, column: str) -> str:
     raise DataError(f"{source}: expected a table ending in .csv, .tsv, .jsonl, .ndjson (or these with .gz) or .parquet")
 
 
+def _first_fault(path: Path) -> str | None:
+    """What is wrong with the first record of a csv or tsv file that is not as it should be, and where; None: nothing.
+
+    Raises:
+        DataError: the header is at fault.
+    """
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    if ending not in (".csv", ".tsv"):
+        return None
+    with open_text(path) as file:
+        names, _ = read_header(file, path, "\t" if ending == ".tsv" else ",")
+    for block in read_records(path, ending[1:], {name: name for name in names}):
+        for bad in sorted(block.bad):
+            column = f" column {bad.field!r}:" if bad.field else ""
+            return f"{path}:{bad.row}:{column} {bad.reason}: found {bad.found[:60]!r}, expected {bad.expected}"
+    return None
+
+
 def _key(where: str, found: object, column: str) -> str:
     names = list(found)  # type: ignore[call-overload]
     keys = [name for name in (column, "id") if name in names]
     if not keys:
-        raise DataError(f"{where}: no column {column!r} or 'id' to join on (found: {', '.join(names)})")
+        hint = separator_hint(names)
+        raise DataError(f"{where}: no column {column!r} or 'id' to join on (found: {', '.join(names)}){hint}")
     others = [name for name in names if name.lower() == "id" and name != keys[0]]  # SQL knows no case
     if others:
         raise DataError(

@@ -24,6 +24,8 @@ def load_file(connection: Connection, file: int, path: Path, format_: str, colum
         ConfigError: a lists file is asked for a weight or a time.
         DataError: the file is missing, empty, of no known ending, or lacks a column.
     """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; expected a file of events")
     form = _form(path, format_)
     if form == "lists" and set(columns) - {"user", "item"}:
         raise ConfigError(f"{path}: lines `user item item ...` have neither weight nor time; leave those options out")
@@ -55,8 +57,8 @@ def load_typed(connection: Connection, file: int, where: object, source: str, co
     connection.execute(f"INSERT INTO raw SELECT {file}, {row}, {', '.join(values.values())} FROM {source}")
 
 
-def stop_at_rejected(connection: Connection, labels: Sequence[str]) -> None:
-    """Raise if there is any rejected row.
+def stop_at_rejected(connection: Connection, labels: Sequence[str], *, skip: bool) -> None:
+    """Raise if there is any rejected row; with `skip`, they are all that there is.
 
     Raises:
         DataError: shows the first rows, counts all, and says what to do.
@@ -73,6 +75,8 @@ def stop_at_rejected(connection: Connection, labels: Sequence[str]) -> None:
         lines.append(f"... and {n - EXAMPLES} more")
     verb = "row" if n == 1 else "rows"
     advice = "correct them, or leave them out with --bad-rows skip, which lists them in rejected.csv"
+    if skip:
+        advice = "correct them: without them nothing is left"
     raise DataError("\n".join([f"{n} {verb} cannot be used; {advice}", *lines]))
 
 

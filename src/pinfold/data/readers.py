@@ -5,6 +5,7 @@ Memory stays within the limit of DuckDB plus a few blocks of records, whatever t
 """
 
 import hashlib
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -219,7 +220,7 @@ def _stage(
     counts = settle(connection, config)
     connection.execute("DROP TABLE raw")
     if config.bad_rows == "stop" or not counts["kept"]:
-        stop_at_rejected(connection, labels)
+        stop_at_rejected(connection, labels, skip=config.bad_rows == "skip")
     if not counts["kept"]:
         raise DataError(f"none of the {counts['rows']} events weighs at least min_weight = {config.min_weight}")
     counts["unused_attributes"] = {}
@@ -239,8 +240,14 @@ def check_config(config: ImportConfig) -> None:
     """Raise where options contradict each other.
 
     Raises:
-        ConfigError: names the option to add.
+        ConfigError: names the option to add or to change.
     """
+    twice = [name for name, n in Counter(config.columns.values()).items() if n > 1]
+    if twice:
+        roles = " and ".join(role for role, name in config.columns.items() if name == twice[0])
+        raise ConfigError(f"{roles} are both to be read from column {twice[0]!r}; name a column for each")
+    if config.min_weight is not None and not math.isfinite(config.min_weight):
+        raise ConfigError(f"min_weight = {config.min_weight}: expected a finite number")
     if config.duplicates == "last" and config.time is None:
         raise ConfigError(
             "duplicates = 'last' needs to know which event is the latest; name the time column with --time"

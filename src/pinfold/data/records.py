@@ -20,7 +20,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from pinfold.arrays import Longs, Strings
-from pinfold.errors import DataError, did_you_mean
+from pinfold.errors import DataError, did_you_mean, separator_hint
 
 STEP = 4096  # lines per block; more no longer fit the processor's cache and parse half as fast
 # Numbers stay as they are written: 1.0 would not survive an int, nor a long id a float.
@@ -100,6 +100,8 @@ def read_header(file: TextIO, path: Path, delimiter: str) -> tuple[list[str], in
         raise DataError(f"{path}:1: cannot be read: {error}") from error
     if header is None:
         raise DataError(f"{path}: is empty; expected a first line that names the columns")
+    if any(mark < " " and mark not in "\t\r\n" for mark in "".join(header)):
+        raise DataError(f"{path}:1: found bytes that are no text; expected UTF-8, and names of packed files end in .gz")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice or not header:
         found = f"{twice[0]!r} twice" if twice else "a blank line"
@@ -117,10 +119,10 @@ def require(path: object, found: Iterable[str], columns: Mapping[str, str]) -> N
     for role, name in columns.items():
         if name not in found:
             listed = ", ".join(known if known.isprintable() else repr(known) for known in found) or "none"
-            raise DataError(
-                f"{path}: no column {name!r}{did_you_mean(name, found)} (found: {listed}); "
-                f"say which column is the {role} with --{role} NAME"
-            )
+            hint = separator_hint(found)
+            near = "" if hint else did_you_mean(name, found)
+            hint = hint or f"; say which column is the {role} with --{role} NAME"
+            raise DataError(f"{path}: no column {name!r}{near} (found: {listed}){hint}")
 
 
 def shown(text: str) -> str:
@@ -193,7 +195,8 @@ def _parse(
             if begun + reader.line_num == len(lines) and not last and "limit" not in str(error):
                 return rows, records, lines[start:]
             text = shown(lines[start].rstrip("\r\n"))
-            bad.append(Bad(first + start, "", "broken quoting", str(error), "quotes in pairs around a field", text))
+            reason = "endless field" if "limit" in str(error) else "broken quoting"
+            bad.append(Bad(first + start, "", reason, str(error), "quotes in pairs around a field", text))
             start += 1  # only this line is lost; the next one may be sound
     return rows, records, []
 

@@ -77,7 +77,7 @@ def evaluate(
     popularity = mean_popularity(given.ptr, given.ids, counts)
     popularity[popularity == 0] = np.nan  # a newcomer whose items nobody else knows: no lift to be measured against
     exposure: dict[str, float] = {}
-    for k in config.ks:
+    for k in config.ks if (top.ids >= 0).any() else ():
         exposure |= exposure_metrics(top.ids, counts, k, n_users=known.n_rows, history_popularity=popularity)
     seconds = time.perf_counter() - started
     intervals = bootstrap_intervals(per_user, seed=seed, n_resamples=config.n_resamples)
