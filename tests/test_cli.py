@@ -1,6 +1,7 @@
 """The commands as a person types them: what they print, and their exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -187,3 +188,43 @@ def test_help_teaches_and_is_quick_to_start() -> None:
     loaded = done.stderr
     assert "torch" not in loaded
     assert "| numba" not in loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--threads", "0"], "pinfold: --threads 0: Input should be greater than or equal to 1\n"),
+        (["--format", "xml"], 'Invalid value "xml" for --format'),
+        (["--tme", "when"], "Unknown option: --tme. Did you mean --time?"),
+    ],
+)
+def test_wrong_words_are_one_line_and_exit_code_2(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
+    code, out, err = run("import", "e.csv", "--out", tmp_path / "data", *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.startswith("pinfold: ")
+    assert len(err.splitlines()) == 1
+    assert "pydantic" not in err
+
+
+def test_stopping_by_hand_is_said_and_has_its_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pinfold.artifacts.open_folder", stop)
+    assert run("verify", "folder") == (130, "", "pinfold: stopped\n")
+
+
+def test_a_long_path_keeps_its_row_on_a_narrow_terminal(tmp_path: Path) -> None:
+    path = tmp_path / f"{'long' * 30}.csv"
+    path.write_text("user,item\nu1,i1\n,i2\n")
+    code = "import sys; from pinfold.cli import main; main(['check', sys.argv[1]])"
+    words = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "60"})
+    assert done.returncode == 1
+    cells = [
+        line.split("\N{BOX DRAWINGS LIGHT VERTICAL}")[-2].strip()
+        for line in done.stdout.splitlines()
+        if "\N{BOX DRAWINGS LIGHT VERTICAL}" in line
+    ]
+    assert ".csv:3" in "".join(cells)

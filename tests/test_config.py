@@ -271,3 +271,9 @@ def test_options_are_frozen_and_named() -> None:
 def test_options_describe_themselves() -> None:
     assert describe(Factors) == {"name": "", "dim": "length", "rate": "step"}
     assert "dim: length" in str(Factors.__doc__)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_run_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("\ufeffseed = 3\n", encoding="utf-8")
+    assert read_run(path, Run).seed == 3

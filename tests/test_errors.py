@@ -2,7 +2,15 @@
 
 import pytest
 
-from pinfold.errors import ArtifactError, ConfigError, DataError, PinfoldError, TrainingError, did_you_mean
+from pinfold.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    PinfoldError,
+    TrainingError,
+    did_you_mean,
+    separator_hint,
+)
 
 
 @pytest.mark.parametrize("kind", [ConfigError, DataError, TrainingError, ArtifactError])
@@ -25,3 +33,9 @@ def test_did_you_mean_names_the_nearest_known_word(word: str, known: list[str], 
 
 def test_did_you_mean_takes_any_iterable() -> None:
     assert did_you_mean("dmi", iter(["dim"])) == "; did you mean 'dim'?"
+
+
+def test_a_header_of_one_name_may_have_another_separator() -> None:
+    assert "--format tsv" in separator_hint(["user\titem"])
+    assert "with commas" in separator_hint(["user;item"])
+    assert separator_hint(["user"]) == separator_hint(["user;item", "time"]) == ""

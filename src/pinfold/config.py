@@ -46,7 +46,7 @@ def read_run(path: Path, cls: type[T], overrides: tuple[str, ...] = ()) -> T:
         ConfigError: no such file, not TOML, an unknown option (with the nearest known name), a wrong value.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:

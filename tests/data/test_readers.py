@@ -360,6 +360,8 @@ def test_progress_names_the_stages(tmp_path: Path) -> None:
     [
         (ImportConfig(duplicates="last"), "name the time column with --time"),
         (ImportConfig(min_weight=3), "min_weight needs weights"),
+        (ImportConfig(weight="weight", min_weight=float("nan")), "min_weight = nan: expected a finite number"),
+        (ImportConfig(item="user"), "user and item are both to be read from column 'user'"),
         (ImportConfig(format="lists", weight="weight"), "have neither weight nor time"),
         (ImportConfig(time_zone="Mars/Base"), "time_zone = 'Mars/Base': Unknown TimeZone"),
         (ImportConfig(memory="much"), "memory = 'much'"),

@@ -195,7 +195,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=f"{name}: no such file"):
             import_files(Sources([tmp_path / name]), tmp_path / "out", ImportConfig())
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=r"folder.csv: cannot be read: Is a directory"):
+    with pytest.raises(DataError, match=r"folder.csv: is a folder; expected a file of events"):
         import_files(Sources([tmp_path / "folder.csv"]), tmp_path / "out", ImportConfig())
 
 
@@ -238,3 +238,50 @@ def test_bad_rows_anywhere_are_found_and_nothing_else(tmp_path: Path, ending: st
     report = attempt(tmp_path, f"events{ending}", b"\n".join(lines) + b"\n", skipping())
     assert [int(row["row"]) for row in rejected(tmp_path)] == expected
     assert (report.kept, report.rejected) == (kept, len(expected))
+
+
+def test_when_skipping_leaves_nothing_the_message_does_not_advise_to_skip(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 row cannot be used; correct them: without them nothing is left"):
+        attempt(tmp_path, "events.csv", b"user,item,weight\nu1,a,-1\n", skipping(weight="weight"))
+
+
+def test_a_field_without_end_is_not_called_broken_quoting_only(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"events.csv:2: endless field: found 'field larger than field limit"):
+        attempt(tmp_path, "events.csv", b"user,item\n" + b"u" * 200_000 + b",a\n", ImportConfig())
+
+
+@pytest.mark.parametrize("data", ["user,item\nu,i\n".encode("utf-16"), gzip.compress(b"user,item\nu,i\n"), b"\0\1"])
+def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(DataError, match=r"events.csv:1: found bytes that are no text; expected UTF-8"):
+        attempt(tmp_path, "events.csv", data, ImportConfig())
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"id,title\na,A\nb,B,C\n", r"items.csv:3: wrong number of columns: found '3 columns', expected 2"),
+        (b'id,title\na,"A\nb,B\n', r"items.csv:2: broken quoting"),
+        (b"id,title\na,A\nb,\xe9\n", r"items.csv:3: column 'title': not UTF-8: found '\\\\udce9'"),
+        (
+            b"id;title\na;A\n",
+            r"items.csv: no column 'item' or 'id' to join on \(found: id;title\); the columns are sep",
+        ),
+    ],
+)
+def test_an_attribute_table_at_fault_is_named_with_its_row(tmp_path: Path, table: bytes, message: str) -> None:
+    (tmp_path / "events.csv").write_bytes(b"user,item\nu,a\nu,b\n")
+    (tmp_path / "items.csv").write_bytes(table)
+    sources = Sources([tmp_path / "events.csv"], item_table=tmp_path / "items.csv")
+    with pytest.raises(DataError, match=message):
+        import_files(sources, tmp_path / "out", ImportConfig())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_attribute_row_that_starts_with_a_hash_is_no_comment(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_bytes(b"user,item\nu,#a\nu,b\n")
+    (tmp_path / "items.csv").write_bytes(b"id,title,price\n#a,# first,1.5\nb,B,2\n")
+    sources = Sources([tmp_path / "events.csv"], item_table=tmp_path / "items.csv")
+    import_files(sources, tmp_path / "out", ImportConfig())
+    dataset = load_dataset(tmp_path / "out")
+    assert dataset.items.all == ["#a", "b"]
+    assert dataset.item_table.titles() == ["# first", "B"]
