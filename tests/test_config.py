@@ -275,5 +275,5 @@ def test_options_describe_themselves() -> None:
 
 def test_a_byte_order_mark_is_no_part_of_a_run_file(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
-    path.write_text("\ufeffseed = 3\n", encoding="utf-8")
+    path.write_text("\ufeffseed = 3\nmodel.name = 'factors'\n", encoding="utf-8")
     assert read_run(path, Run).seed == 3

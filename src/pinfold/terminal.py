@@ -67,7 +67,7 @@ def _quality_table(verdict: Verdict, title: str) -> Table:
     table.add_column("model")
     shown = [name for name in first.intervals if name.partition("@")[0] in ("recall", "ndcg", "mrr")]
     for name in (*shown, "p"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")  # a number cut short would be another number
     for name, evaluation in verdict.evaluations.items():
         test = verdict.tests.get(name)
         cells = [interval_text(evaluation.intervals[metric]) for metric in shown]
@@ -80,7 +80,7 @@ def _exposure_table(verdict: Verdict, fit_seconds: Mapping[str, float]) -> Table
     table.add_column("model")
     measures = next(iter(verdict.evaluations.values())).exposure
     for name in measures:
-        table.add_column(name.replace("popularity_", "pop. "), justify="right")
+        table.add_column(name.replace("popularity_", "pop. "), justify="right", overflow="fold")
     table.add_column("fit s", justify="right")
     table.add_column("answer s", justify="right")
     for name, evaluation in verdict.evaluations.items():
