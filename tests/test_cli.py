@@ -215,6 +215,21 @@ def test_stopping_by_hand_is_said_and_has_its_exit_code(run: Run, monkeypatch: p
     assert run("verify", "folder") == (130, "", "pinfold: stopped\n")
 
 
+@pytest.mark.parametrize(("place", "message"), [("/dev/full", "No space left on device"), (None, "")])
+def test_output_that_cannot_be_written_is_one_line(artifact: Path, place: str | None, message: str) -> None:
+    if place and not Path(place).exists():
+        pytest.skip("only Linux has /dev/full")
+    code = "import sys; from pinfold.cli import main; main(sys.argv[1:])"
+    reader, writer = os.pipe()
+    os.close(reader)  # whoever read our output has gone
+    with os.fdopen(writer, "w") as gone, Path(place or os.devnull).open("w") as full:
+        words = [sys.executable, "-c", code, "recommend", str(artifact), "--user", "u3"]
+        done = subprocess.run(words, stdout=full if place else gone, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == bool(message)
+
+
 def test_a_long_path_keeps_its_row_on_a_narrow_terminal(tmp_path: Path) -> None:
     path = tmp_path / f"{'long' * 30}.csv"
     path.write_text("user,item\nu1,i1\n,i2\n")

@@ -1,6 +1,7 @@
 """The commands. Each does little more than call one function of the house and print what comes back."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -278,6 +279,11 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except PinfoldError as error:
         sys.stderr.write(f"pinfold: {error}\n")
+        sys.exit(1)
+    except OSError as error:  # a full disk, a reader of our output that has gone away, a folder that may not be entered
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would fail once more when it flushes at its end
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"pinfold: {error}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("pinfold: stopped\n")
