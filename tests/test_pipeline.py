@@ -122,7 +122,18 @@ def test_bad_beginnings_are_refused_before_any_work(run: RunConfig, tmp_path: Pa
         train_run(replace(run, data=DataConfig(path=str(tmp_path / "nowhere"))), tmp_path / "out")
     with pytest.raises(DataError, match=r"set data\.test"):
         train_run(replace(run, split=SplitConfig(protocol="files")), tmp_path / "out")
+    unused = DataConfig(path=run.data.path, test="somewhere")
+    with pytest.raises(ConfigError, match=r"data\.test is set, but split\.protocol 'random' does not use it"):
+        train_run(replace(run, data=unused), tmp_path / "out")
     (tmp_path / "out").mkdir()
     with pytest.raises(ArtifactError, match="exists already"):
         train_run(run, tmp_path / "out")
     assert not is_folder(tmp_path / "out")
+
+
+def test_an_artifact_that_cannot_take_its_numbers_is_not_opened(run: RunConfig, tmp_path: Path) -> None:
+    train_run(replace(run, train=replace(run.train, epochs=1)), tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match=r"holds notes\.txt, which Pinfold did not write"):
+        evaluate_artifact(tmp_path / "out")
+    assert read_artifact(tmp_path / "out").metrics["test_openings"] == 0

@@ -126,6 +126,8 @@ def train(
             f"best of {training['epochs']} epochs: {training['best_epoch']}, validation "
             f"{training['validation_metric']} {training['best_validation_score']:.4f}"
         )
+        if training["best_epoch"] == training["epochs"]:
+            OUT.print("the last epoch was the best: raise train.epochs or train.learning_rate")
     OUT.print(f"wrote {out} in {artifact.metrics['seconds']:.1f} s; judge it with: pinfold evaluate {out}")
 
 

@@ -59,7 +59,9 @@ class RunConfig:
 
     data: DataConfig
     model: ModelConfig
-    seed: Annotated[int, Field(ge=0, description="of the split, the first vectors, the batches and the bootstrap")] = 0
+    seed: Annotated[
+        int, Field(ge=0, lt=2**63, description="of the split, the first vectors, the batches and the bootstrap")
+    ] = 0
     split: SplitConfig = SplitConfig()
     train: TrainConfig = TrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -98,6 +100,8 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
         PinfoldError: data, options or folder are not as they should be.
     """
     check_place(out, KIND, replace=replace_old)
+    if run.data.test is not None and run.split.protocol != "files":
+        raise ConfigError(f"data.test is set, but split.protocol {run.split.protocol!r} does not use it; set 'files'")
     dataset = load_data(run.data)
     split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
     fitted = fit(run, split, checkpoints=out, progress=progress)
@@ -181,6 +185,7 @@ def evaluate_artifact(path: Path, *, progress: Progress = SILENT) -> Verdict:
     Raises:
         ArtifactError: the artifact is damaged, or was trained without a test part.
     """
+    check_place(path, KIND, replace=True)  # the numbers are written into it at the end
     artifact = read_artifact(path)
     if artifact.test is None:
         raise ArtifactError(f"{path}: was trained with split.protocol 'none' and has no test part to be judged on")

@@ -11,7 +11,7 @@ from pinfold.config import options
 class TrainConfig:
     """How long and how fast to learn, when to look at the validation part, when to stop."""
 
-    epochs: Annotated[int, Field(ge=1, description="most passes over the edges")] = 100
+    epochs: Annotated[int, Field(ge=1, description="most passes over the edges; patience stops earlier")] = 300
     # five times the papers': on small data theirs is far from done after 100 epochs (docs/experiments.md)
     learning_rate: Annotated[float, Field(gt=0, description="Adam's step size")] = 5e-3
     validate_every: Annotated[int, Field(ge=1, description="epochs between two looks at the validation part")] = 5
