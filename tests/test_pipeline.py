@@ -1,5 +1,7 @@
 """The whole job on data with a known answer."""
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,3 +139,25 @@ def test_an_artifact_that_cannot_take_its_numbers_is_not_opened(run: RunConfig, 
     with pytest.raises(ArtifactError, match=r"holds notes\.txt, which Pinfold did not write"):
         evaluate_artifact(tmp_path / "out")
     assert read_artifact(tmp_path / "out").metrics["test_openings"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("run.toml", b"x ="), ("run.toml", b"x = 1\n"), ("item_vectors.npy", None)],
+    ids=["no-toml", "no-run", "nan"],
+)
+def test_a_forged_artifact_is_refused_by_name(run: RunConfig, tmp_path: Path, name: str, content: bytes | None) -> None:
+    out = tmp_path / "out"
+    train_run(replace(run, train=replace(run.train, epochs=1)), out)
+    if content is None:
+        vectors = np.load(out / name, allow_pickle=False)
+        vectors[0, 0] = np.nan
+        np.save(out / name, vectors, allow_pickle=False)
+    else:
+        (out / name).write_bytes(content)
+    manifest = json.loads((out / "manifest.json").read_text())
+    data = (out / name).read_bytes()
+    manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=name.replace(".", "[.]")):
+        evaluate_artifact(out)

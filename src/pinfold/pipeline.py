@@ -189,7 +189,7 @@ def evaluate_artifact(path: Path, *, progress: Progress = SILENT) -> Verdict:
     artifact = read_artifact(path)
     if artifact.test is None:
         raise ArtifactError(f"{path}: was trained with split.protocol 'none' and has no test part to be judged on")
-    run = parse(tomllib.loads(artifact.run), RunConfig, f"{path}/run.toml")
+    run = _run_of(artifact, path)
     models: dict[str, Learned] = {run.model.name: artifact.learned}
     for baseline in (PopularityConfig(), ItemKNNConfig()):
         if baseline.name != run.model.name:
@@ -218,6 +218,14 @@ def judge(
     corrected = holm([test.p_value for test in tests])
     named = zip(others, tests, corrected, strict=True)
     return Verdict(evaluations, {name: replace(test, p_value=p) for name, test, p in named})
+
+
+def _run_of(artifact: Artifact, path: Path) -> RunConfig:
+    """The options that an artifact was made with."""
+    try:
+        return parse(tomllib.loads(artifact.run), RunConfig, "run.toml")
+    except (tomllib.TOMLDecodeError, ConfigError) as error:
+        raise ArtifactError(f"{path}/run.toml: is not what Pinfold writes: {error}") from error
 
 
 def peak_memory() -> int:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pinfold.arrays import Embeddings
+from pinfold.arrays import Embeddings, Floats
 from pinfold.artifacts import Folder, FolderWriter
 from pinfold.errors import ArtifactError
 from pinfold.graph.bipartite import read_csr, write_csr
@@ -43,10 +43,13 @@ def read_learned(folder: Folder) -> Learned:
                 folder.array("filter_scale.npy", np.float32, -1),
                 folder.array("filter_factors.npy", np.float32, -1, -1),
             )
-        return Embeddings(
-            folder.array("user_vectors.npy", np.float32, -1, -1),
-            folder.array("item_vectors.npy", np.float32, -1, -1),
-            folder.array("history_vectors.npy", np.float32, -1, -1),
-        )
+        return Embeddings(*(_finite(folder, f"{name}_vectors.npy") for name in ("user", "item", "history")))
     except ValueError as error:
         raise ArtifactError(f"{folder.path}: its vectors do not fit together: {error}") from error
+
+
+def _finite(folder: Folder, name: str) -> Floats:
+    vectors: Floats = folder.array(name, np.float32, -1, -1)
+    if not np.isfinite(vectors).all():
+        raise ArtifactError(f"{folder.path / name}: holds numbers that are not finite; train again")
+    return vectors
