@@ -18,7 +18,7 @@ demo: install
 	$(BIN)/pinfold demo
 
 test: install
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup --durations 5
+	$(BIN)/pytest --numprocesses 2 --durations 5
 
 check: install
 	$(BIN)/ruff check

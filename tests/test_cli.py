@@ -165,6 +165,9 @@ def test_check_finds_what_is_wrong_and_says_so_by_its_exit_code(run: Run, tmp_pa
 
 def test_check_of_an_imported_folder_and_of_a_split(run: Run, artifact: Path, events: Path, tmp_path: Path) -> None:
     assert run("check", tmp_path / "data")[0] == 0
+    code, _, err = run("check", tmp_path / "data", "--test", events)
+    assert code == 1
+    assert "--test goes with event files" in err
     again = tmp_path / "test.csv"
     again.write_text(events.read_text())
     code, out, _ = run("check", events, "--test", again, "--user", "who", "--item", "what", "--json")

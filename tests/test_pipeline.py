@@ -161,3 +161,12 @@ def test_a_forged_artifact_is_refused_by_name(run: RunConfig, tmp_path: Path, na
     (out / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match=name.replace(".", "[.]")):
         evaluate_artifact(out)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_model_without_training_has_a_validation_score_too(run: RunConfig, tmp_path: Path, refit: bool) -> None:
+    chosen = replace(run, model=ItemKNNConfig(), train=replace(run.train, refit=refit))
+    training = train_run(chosen, tmp_path / "out").metrics["training"]
+    assert training["epochs"] == 0
+    # 1 hidden item of 13 possible ones of the own taste, 5 proposed: well above 5 of 33 by chance
+    assert training["best_validation_score"] > 0.25

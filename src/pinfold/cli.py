@@ -85,9 +85,12 @@ def check(*files: Path, options: Options = DATA, user_table: Path | None = None,
     from pinfold.data.dataset import load_dataset
     from pinfold.data.doctor import check_dataset, check_files, check_split_files
     from pinfold.data.readers import Sources
+    from pinfold.errors import ConfigError
     from pinfold.terminal import OUT, diagnosis_table
 
     if len(files) == 1 and is_folder(files[0]):
+        if test:
+            raise ConfigError(f"{files[0]} is a data set folder; --test goes with event files, name those instead")
         diagnosis = check_dataset(load_dataset(files[0]))
     elif test:
         diagnosis = check_split_files(files, test, options)
@@ -107,7 +110,7 @@ def train(
 ) -> None:
     """Train what a run file describes and write an artifact. The test part of the data stays sealed.
 
-    Killed and started again, it goes on from its last checkpoint. Example: pinfold train runs/debian.toml out
+    Killed and started again, it goes on from its last checkpoint. Example: pinfold train runs/debian-lightgcn.toml out
 
     Args:
         run: A TOML file; docs/run-files.md lists every option.
@@ -120,13 +123,12 @@ def train(
     from pinfold.terminal import OUT, TerminalProgress
 
     artifact = train_run(read_run(run, RunConfig, set_), out, replace_old=replace, progress=TerminalProgress())
-    training = artifact.metrics.get("training")
-    if training and training["best_validation_score"] is not None:
-        OUT.print(
-            f"best of {training['epochs']} epochs: {training['best_epoch']}, validation "
-            f"{training['validation_metric']} {training['best_validation_score']:.4f}"
-        )
-        if training["best_epoch"] == training["epochs"]:
+    training = artifact.metrics["training"]
+    if training["best_validation_score"] is not None:
+        OUT.print(f"validation {training['validation_metric']} {training['best_validation_score']:.4f}")
+    if training["epochs"]:
+        OUT.print(f"best of {training['epochs']} epochs: {training['best_epoch']}")
+        if training["best_validation_score"] is not None and training["best_epoch"] == training["epochs"]:
             OUT.print("the last epoch was the best: raise train.epochs or train.learning_rate")
     OUT.print(f"wrote {out} in {artifact.metrics['seconds']:.1f} s; judge it with: pinfold evaluate {out}")
 

@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ from pinfold.models.shelf import ComputedConfig, ModelConfig, build, compute
 from pinfold.progress import SILENT, Progress
 from pinfold.training.checkpoint import parameters
 from pinfold.training.config import TrainConfig
-from pinfold.training.loop import Keeping, Report, Validate, train
+from pinfold.training.loop import Keeping, Report, train
 
 BUNDLED = "debian"
 
@@ -72,7 +72,7 @@ class Fitted:
     """A model that has learned."""
 
     learned: Learned
-    report: Report | None  # None for a model that needs no training
+    report: Report  # of no epochs for a model that needs no training
     parameters: dict[str, Floats]
     seconds: float
 
@@ -138,14 +138,18 @@ def fit(run: RunConfig, split: Split, *, checkpoints: Path | None = None, progre
     """The run's model, selected on the validation part, and refitted on all known events if the run says so."""
     started = time.perf_counter()
     events = split.known if run.train.refit else split.train
+    validate = _validator(run, split)
     if isinstance(run.model, ComputedConfig):
         with progress.task(run.model.name):
-            learned = compute(run.model, build_graph(events))
-        return Fitted(learned, None, {}, time.perf_counter() - started)
+            learned = compute(run.model, build_graph(split.train))
+            score = validate(learned) if validate else None
+            if run.train.refit and validate:
+                learned = compute(run.model, build_graph(events))
+        seconds = time.perf_counter() - started
+        return Fitted(learned, Report(0, 0, score, seconds, ()), {}, seconds)
     identity = _identity(run, split)
     keeping = [Keeping(path, identity) for path in _checkpoints(checkpoints)] if checkpoints else [None, None]
     model = build(run.model, build_graph(split.train), run.seed)
-    validate = _validator(run, split)
     report = train(model, run.train, run.seed, validate=validate, keeping=keeping[0], progress=progress)
     if run.train.refit and validate:
         model = build(run.model, build_graph(events), run.seed)
@@ -164,15 +168,14 @@ def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> 
     else:
         valid = split.valid.target
     metrics: dict[str, Any] = {"seconds": fitted.seconds, "peak_memory_bytes": peak_memory(), "test_openings": 0}
-    if fitted.report:
-        report = fitted.report
-        metrics["training"] = {
-            "epochs": report.epochs,
-            "best_epoch": report.best_epoch,
-            "best_validation_score": report.best_score,
-            "validation_metric": f"{run.train.metric}@{run.evaluation.ks[0]}",
-            "history": list(report.history),
-        }
+    report = fitted.report
+    metrics["training"] = {
+        "epochs": report.epochs,
+        "best_epoch": report.best_epoch,
+        "best_validation_score": report.best_score,
+        "validation_metric": f"{run.train.metric}@{run.evaluation.ks[0]}",
+        "history": list(report.history),
+    }
     return Artifact(
         fitted.learned, graph, valid.pairs(), split.test, dataset.users, dataset.items, dataset.user_table,
         dataset.item_table, to_toml(run), metrics,
@@ -234,14 +237,14 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _validator(run: RunConfig, split: Split) -> Validate | None:
-    """How a model's vectors score on the validation part."""
+def _validator(run: RunConfig, split: Split) -> Callable[[Learned], float] | None:
+    """How what a model learned scores on the validation part."""
     part = split.valid
     if part is None:
         return None
     seen = build_graph(split.train).user_items
     metric, k = run.train.metric, run.evaluation.ks[0]
-    return lambda vectors: mean_metric(recommender(vectors, seen), part, metric, k)
+    return lambda learned: mean_metric(recommender(learned, seen), part, metric, k)
 
 
 def _checkpoints(out: Path) -> list[Path]:
