@@ -7,7 +7,9 @@ from scipy import sparse
 from pinfold.arrays import Embeddings, Floats, TopK
 from pinfold.graph.csr import Csr, from_scipy
 from pinfold.graph.learned import ItemSimilarity, Learned
-from pinfold.index.recommender import EmbeddingRecommender, SimilarityRecommender, recommender
+from pinfold.index.recommender import recommender
+from pinfold.index.similarities import SimilarityRecommender
+from pinfold.index.vectors import EmbeddingRecommender
 
 N_USERS, N_ITEMS, DIM = 30, 20, 6
 

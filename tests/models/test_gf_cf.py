@@ -6,7 +6,8 @@ import pytest
 from pinfold.arrays import Doubles
 from pinfold.data.interactions import Interactions
 from pinfold.graph.bipartite import BipartiteGraph, build_graph
-from pinfold.index.recommender import recommender, smooth
+from pinfold.index.filters import smooth
+from pinfold.index.recommender import recommender
 from pinfold.models.gf_cf import GFCFConfig, gf_cf
 
 

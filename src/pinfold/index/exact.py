@@ -58,3 +58,9 @@ def excluded(exclude: Csr | None, start: int, n: int) -> tuple[Longs, Ints]:
     if exclude is None:
         return np.zeros(n + 1, np.int64), np.empty(0, np.int32)
     return exclude.ptr[start : start + n + 1], exclude.ids
+
+
+def itself(items: Ints, n_items: int) -> Csr:
+    """One row for each of these items, holding the item."""
+    n = len(items)
+    return Csr(np.arange(n + 1, dtype=np.int64), items.astype(np.int32), np.ones(n, np.float32), n_items)

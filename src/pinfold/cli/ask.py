@@ -1,0 +1,71 @@
+"""Commands that ask an artifact: recommend, similar."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pinfold.cli.app import MAX_K, Json, K, app, print_json
+
+if TYPE_CHECKING:
+    from pinfold.index.answers import Answer, Answers
+
+
+@app.command
+def recommend(artifact: Path, *, user: str | None = None, items: str | None = None, k: K = 10,
+              as_json: Json = False) -> None:  # fmt: skip
+    """Recommend items to a user, or to somebody who has certain items.
+
+    Example: pinfold recommend out --user u42; pinfold recommend out --items "python3-numpy,python3-scipy"
+
+    Args:
+        artifact: A folder that `pinfold train` made.
+        user: The id of a user of the training data.
+        items: Ids of items, separated by commas, for a user whom the model does not know.
+        k: How many items.
+        as_json: Print JSON instead of a table.
+    """
+    from pinfold.errors import ConfigError
+
+    answers = open_answers(artifact, k)
+    if (user is None) == (items is None):
+        raise ConfigError("say for whom: either --user ID or --items ID,ID,...")
+    if user is not None:
+        show_answers(answers.for_user(user, k), f"for {user}", as_json=as_json)
+    else:
+        named = [name.strip() for name in (items or "").split(",") if name.strip()]
+        show_answers(answers.for_items(named, k), f"goes with {', '.join(named)}", as_json=as_json)
+
+
+@app.command
+def similar(artifact: Path, *, item: str, k: K = 10, as_json: Json = False) -> None:
+    """The items most like one item.
+
+    Example: pinfold similar out --item python3-numpy
+
+    Args:
+        artifact: A folder that `pinfold train` made.
+        item: The id of an item.
+        k: How many items.
+        as_json: Print JSON instead of a table.
+    """
+    show_answers(open_answers(artifact, k).similar(item, k), f"like {item}", as_json=as_json)
+
+
+def open_answers(artifact: Path, k: int) -> "Answers":
+    """The artifact, ready to answer."""
+    from pinfold.embedding.artifact import read_artifact
+    from pinfold.errors import ConfigError
+    from pinfold.index.answers import Answers
+
+    if not 1 <= k <= MAX_K:
+        raise ConfigError(f"-k {k}: expected 1 to {MAX_K}")
+    return Answers(read_artifact(artifact))
+
+
+def show_answers(answers: "list[Answer]", title: str, *, as_json: bool) -> None:
+    """A table, or a JSON array."""
+    from pinfold.terminal import OUT, answers_table
+
+    if as_json:
+        print_json([answer.to_json() for answer in answers])
+    else:
+        OUT.print(answers_table(answers, title))

@@ -1,0 +1,106 @@
+"""Commands on data: import, check, verify."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pinfold.cli.app import Json, Replace, app, print_json
+from pinfold.data.readers import ImportConfig
+
+DATA = ImportConfig()
+Options = Annotated[ImportConfig, Parameter(name="*")]
+
+
+@app.command(name="import")
+def import_(
+    *files: Path,
+    out: Path,
+    options: Options = DATA,
+    user_table: Path | None = None,
+    item_table: Path | None = None,
+    replace: Replace = False,
+) -> None:
+    """Read files of who took what into a data set folder.
+
+    CSV, TSV, Parquet, JSON Lines, each also gzipped, and lines `user item item ...`. One user-item pair becomes one
+    edge. Example: pinfold import ratings.csv --user userId --item movieId --weight rating --time timestamp --out data
+
+    Args:
+        files: Event files, all of one format.
+        out: The folder to make.
+        options: How to read them.
+        user_table: Attributes of users: a file with a column `id` (or named like --user).
+        item_table: Attributes of items; a column title, name or description gives recommendations their names.
+        replace: Replace an older folder of that name.
+    """
+    from pinfold.data.readers import Sources, import_files
+    from pinfold.terminal import ERR, OUT, report_table
+
+    with ERR.status("reading") as status:
+        report = import_files(
+            Sources(files, user_table, item_table), out, options, replace=replace, progress=status.update
+        )
+    OUT.print(report_table(asdict(report), f"Wrote {out}"))
+
+
+@app.command
+def check(*files: Path, options: Options = DATA, user_table: Path | None = None, item_table: Path | None = None,
+          test: list[Path] | None = None, as_json: Json = False) -> None:  # fmt: skip
+    """Look for what is wrong with event files, or with a data set folder, and say where.
+
+    Exit code 1 when there are errors. Example: pinfold check events.csv --time when --item-table items.csv
+
+    Args:
+        files: Event files, or one data set folder.
+        options: How to read them.
+        user_table: Attributes of users.
+        item_table: Attributes of items.
+        test: Test files: are their events, users and items as they should be beside the (training) files?
+        as_json: Print JSON instead of a table.
+    """
+    from pinfold.artifacts import is_folder
+    from pinfold.data.dataset import load_dataset
+    from pinfold.data.doctor import check_dataset, check_files, check_split_files
+    from pinfold.data.readers import Sources
+    from pinfold.errors import ConfigError
+    from pinfold.terminal import OUT, diagnosis_table
+
+    if len(files) == 1 and is_folder(files[0]):
+        if test:
+            raise ConfigError(f"{files[0]} is a data set folder; --test goes with event files, name those instead")
+        diagnosis = check_dataset(load_dataset(files[0]))
+    elif test:
+        diagnosis = check_split_files(files, test, options)
+    else:
+        diagnosis = check_files(Sources(files, user_table, item_table), options)
+    if as_json:
+        print_json(diagnosis.to_json())
+    else:
+        OUT.print(diagnosis_table(diagnosis))
+    if not diagnosis.ok:
+        sys.exit(1)
+
+
+@app.command
+def verify(folder: Path) -> None:
+    """Check every file of a data set or an artifact against the SHA-256 in its manifest, and that they fit together.
+
+    Args:
+        folder: A folder that Pinfold wrote.
+    """
+    from pinfold.artifacts import open_folder
+    from pinfold.data.dataset import KIND as DATASET
+    from pinfold.data.dataset import load_dataset
+    from pinfold.embedding.artifact import KIND as ARTIFACT
+    from pinfold.embedding.artifact import read_artifact
+    from pinfold.terminal import OUT
+
+    opened = open_folder(folder)
+    if opened.kind == DATASET:
+        load_dataset(folder)
+    if opened.kind == ARTIFACT:
+        read_artifact(folder)
+    OUT.print(f"{folder}: {opened.kind}, {len(opened.files)} files, all as they were written")

@@ -1,0 +1,75 @@
+"""Commands on runs: train, evaluate, demo."""
+
+from pathlib import Path
+
+from pinfold.cli.app import Json, Replace, Set, app, print_json
+
+
+@app.command
+def train(run: Path, out: Path, *, set_: Set = (), replace: Replace = False) -> None:
+    """Train what a run file describes and write an artifact. The test part of the data stays sealed.
+
+    Killed and started again, it goes on from its last checkpoint. Example: pinfold train runs/debian-lightgcn.toml out
+
+    Args:
+        run: A TOML file; docs/run-files.md lists every option.
+        out: The folder to make.
+        set_: Another value for one option, such as --set train.epochs=3.
+        replace: Replace an older folder of that name.
+    """
+    from pinfold.config import read_run
+    from pinfold.pipeline import RunConfig, train_run
+    from pinfold.terminal import OUT, TerminalProgress
+
+    artifact = train_run(read_run(run, RunConfig, set_), out, replace_old=replace, progress=TerminalProgress())
+    training = artifact.metrics["training"]
+    if training["best_validation_score"] is not None:
+        OUT.print(f"validation {training['validation_metric']} {training['best_validation_score']:.4f}")
+    if training["epochs"]:
+        OUT.print(f"best of {training['epochs']} epochs: {training['best_epoch']}")
+        if training["best_validation_score"] is not None and training["best_epoch"] == training["epochs"]:
+            OUT.print("the last epoch was the best: raise train.epochs or train.learning_rate")
+    OUT.print(f"wrote {out} in {artifact.metrics['seconds']:.1f} s; judge it with: pinfold evaluate {out}")
+
+
+@app.command
+def evaluate(artifact: Path, *, as_json: Json = False) -> None:
+    """Open an artifact's test part and judge its model beside popularity and item-kNN.
+
+    The artifact records the numbers, and how often its test part has been opened: choose models by `train`'s
+    validation score, and call this once.
+
+    Args:
+        artifact: A folder that `pinfold train` made.
+        as_json: Print JSON instead of a table.
+    """
+    from pinfold.pipeline import evaluate_artifact
+    from pinfold.terminal import OUT, TerminalProgress, verdict_tables
+
+    verdict = evaluate_artifact(artifact, progress=TerminalProgress())
+    if as_json:
+        print_json(verdict.to_json())
+    else:
+        for table in verdict_tables(verdict, str(artifact)):
+            OUT.print(table)
+
+
+@app.command
+def demo(*, out: Path = Path("pinfold-demo"), items: str = "", as_json: Json = False) -> None:
+    """The whole job on real data that comes with Pinfold: which Debian packages go together?
+
+    Checks, splits, trains, judges and writes an artifact; under three minutes on two cores.
+
+    Args:
+        out: Where the artifact goes; an older demo there is replaced.
+        items: Packages of your own, separated by commas (try "$(apt-mark showmanual | paste -sd,)"): what goes with
+            these? Those that the data set lacks are left out.
+        as_json: Print the numbers as JSON.
+    """
+    from pinfold.demo import run_demo
+    from pinfold.terminal import OUT, TerminalProgress
+
+    named = [name.strip() for name in items.split(",") if name.strip()]
+    report = run_demo(out, named, (lambda _: None) if as_json else OUT.print, TerminalProgress())
+    if as_json:
+        print_json(report)

@@ -1,0 +1,47 @@
+"""Recommendations by sums of similarities between items."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pinfold.arrays import Ints, TopK
+from pinfold.graph.csr import Csr
+from pinfold.index.exact import block_rows, check_asked, excluded, itself
+from pinfold.kernels.topk import top_k
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityRecommender:
+    """Scores are sums of similarities to what somebody took."""
+
+    weights: Csr  # (I, I) row j: for which items taking j speaks
+    neighbors: Csr  # (I, I) the transpose, row i: the items most like i
+    seen: Csr  # (U, I)
+
+    def recommend(self, users: Ints, k: int) -> TopK:
+        """By what each user has."""
+        return self.recommend_new(self.seen.take(users), k)
+
+    def recommend_new(self, histories: Csr, k: int) -> TopK:
+        """By the histories (B, I), each item counted once."""
+        return _best(histories, self.weights, k)
+
+    def similar(self, items: Ints, k: int) -> TopK:
+        """By the similarities that were kept for each of these items."""
+        return _best(itself(items, self.neighbors.n_rows), self.neighbors, k)
+
+
+def _best(asked: Csr, weights: Csr, k: int) -> TopK:
+    """The highest entries of asked (B, I) times weights (I, I), in blocks, without what was asked or scores 0."""
+    check_asked(asked.n_rows, weights.n_rows, k, asked)
+    ids = np.empty((asked.n_rows, k), np.int32)
+    scores = np.empty((asked.n_rows, k), np.float32)
+    left, right = asked.to_scipy().sign(), weights.to_scipy()
+    size = block_rows(weights.n_columns)
+    for start in range(0, asked.n_rows, size):
+        rows = slice(start, start + size)
+        block = (left[rows] @ right).toarray()
+        block[block == 0] = -np.inf
+        found = top_k(block, *excluded(asked, start, len(block)), k)
+        ids[rows], scores[rows] = found.ids, found.scores
+    return TopK(ids, scores)
