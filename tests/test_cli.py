@@ -18,7 +18,7 @@ path = "{data}"
 [model]
 name = "lightgcn"
 dim = 8
-batch_size = 256
+objective.sampling.batch_size = 256
 [train]
 epochs = 3
 learning_rate = 0.05
@@ -82,6 +82,39 @@ def test_from_files_to_answers(run: Run, artifact: Path) -> None:
     code, out, _ = run("verify", artifact)
     assert code == 0
     assert "all as they were written" in out
+
+
+def test_explain(run: Run, artifact: Path) -> None:
+    code, out, _ = run("recommend", artifact, "--user", "u3", "-k", 1, "--json")
+    best = json.loads(out)[0]
+    code, out, _ = run("explain", artifact, "--user", "u3", "--item", best["id"], "-k", 2, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["title"] == best["title"]
+    assert found["score"] == pytest.approx(best["score"], rel=1e-4)
+    parts = [reason["term"] for reason in found["reasons"]]
+    assert len(parts) == 2
+    assert sum(parts) + found["rest"] + found["own"] == pytest.approx(found["score"], rel=1e-5)
+    code, out, _ = run("explain", artifact, "--items", "i1, i3", "--item", "i5")
+    assert code == 0
+    assert all(words in out for words in ("why i5 for somebody with i1, i3", "Thing 3", "score"))
+    assert "own vector" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--user", "u999", "--item", "i1"], "no user has the id 'u999'"),
+        (["--user", "u1", "--item", "i999"], "no item has the id 'i999'"),
+        (["--items", "i1,i999", "--item", "i1"], "no item has the id 'i999'"),
+        (["--items", ",", "--item", "i1"], "no items given"),
+        (["--item", "i1"], "either --user ID or --items"),
+    ],
+)
+def test_what_cannot_be_explained(run: Run, artifact: Path, words: list[str], message: str) -> None:
+    code, out, err = run("explain", artifact, *words)
+    assert (code, out) == (1, "")
+    assert message in err
 
 
 def test_evaluate_as_json(run: Run, artifact: Path) -> None:

@@ -37,8 +37,9 @@ def test_every_option_is_described(generator: ModuleType) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "runs").glob("*.toml")), ids=lambda p: p.name)
 def test_run_files_parse_and_say_their_command(path: Path) -> None:
-    read_run(path, RunConfig)
-    assert f"pinfold train runs/{path.name}" in path.read_text()
+    text, run = path.read_text(), read_run(path, RunConfig)
+    commands = [f"#   pinfold train runs/{path.name} out", f"#   pinfold reproduce {path.stem}\n"]
+    assert any(command in text for command in commands[: 1 if run.reproduce is None else 2])
 
 
 def test_readme_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

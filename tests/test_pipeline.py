@@ -4,21 +4,34 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from pinfold.arrays import Embeddings
 from pinfold.artifacts import is_folder
 from pinfold.data.dataset import save_dataset
-from pinfold.data.splits import ProtocolName, SplitConfig
+from pinfold.data.splits import ProtocolName, SplitConfig, split_events
 from pinfold.data.synthetic import two_tastes
 from pinfold.embedding.artifact import read_artifact
 from pinfold.errors import ArtifactError, ConfigError, DataError
-from pinfold.evaluation.evaluate import EvaluationConfig
+from pinfold.evaluation.evaluate import EvaluationConfig, mean_metric
+from pinfold.graph.bipartite import build_graph
+from pinfold.graph.learned import Blend, ItemSimilarity
 from pinfold.index.answers import Answers
+from pinfold.index.recommender import recommender
+from pinfold.models.ease import EASEConfig
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
-from pinfold.pipeline import DataConfig, RunConfig, evaluate_artifact, train_run
+from pinfold.models.mf import MFConfig
+from pinfold.models.pairwise import ObjectiveConfig
+from pinfold.models.rp3beta import RP3betaConfig
+from pinfold.models.shelf import BlendConfig, ModelConfig
+from pinfold.models.slim import SLIMConfig
+from pinfold.pipeline import DataConfig, RunConfig, evaluate_artifact, fit, load_data, train_run
+from pinfold.sampling.pairs import SamplingConfig
 from pinfold.training.config import TrainConfig
 
 
@@ -27,7 +40,7 @@ def run(tmp_path: Path) -> RunConfig:
     save_dataset(two_tastes(n_users=80, n_items=40, n_each=10), tmp_path / "data")
     return RunConfig(
         data=DataConfig(path=str(tmp_path / "data")),
-        model=LightGCNConfig(dim=8, batch_size=256, n_layers=2),
+        model=LightGCNConfig(dim=8, n_layers=2, objective=ObjectiveConfig(sampling=SamplingConfig(batch_size=256))),
         train=TrainConfig(epochs=30, learning_rate=0.05, validate_every=10, checkpoint_seconds=0),
         evaluation=EvaluationConfig(ks=(5,), n_resamples=100),
     )
@@ -170,3 +183,92 @@ def test_a_model_without_training_has_a_validation_score_too(run: RunConfig, tmp
     assert training["epochs"] == 0
     # 1 hidden item of 13 possible ones of the own taste, 5 proposed: well above 5 of 33 by chance
     assert training["best_validation_score"] > 0.25
+
+
+@pytest.mark.parametrize("model", [EASEConfig(), RP3betaConfig(), SLIMConfig()], ids=lambda model: model.name)
+def test_similarities_answer_from_the_artifact(run: RunConfig, tmp_path: Path, model: ModelConfig) -> None:
+    train_run(replace(run, model=model), tmp_path / "out")
+    answers = Answers(read_artifact(tmp_path / "out")).for_items(["item0", "item2"], 5)
+    assert len(answers) == 5
+    assert all(int(answer.id.removeprefix("item")) % 2 == 0 for answer in answers)
+
+
+BLEND = BlendConfig(members=(ItemKNNConfig(), MFConfig(dim=8), MFConfig(dim=4)), weights=(1.0, 0.5, 2.0))
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_members_of_a_blend_learn_as_they_would_alone(run: RunConfig, refit: bool) -> None:
+    run = replace(run, model=BLEND, train=replace(run.train, epochs=4, validate_every=2, refit=refit))
+    split = split_events(load_data(run.data).interactions, run.split, run.seed)
+    fitted = fit(run, split)
+    assert isinstance(fitted.learned, Blend)
+    assert fitted.learned.weights.tolist() == [1, 0.5, 2]
+    similarity, *vectors = fitted.learned.members
+    alone = [fit(replace(run, model=member), split) for member in BLEND.members]
+    assert isinstance(similarity, ItemSimilarity)
+    assert isinstance(alone[0].learned, ItemSimilarity)
+    np.testing.assert_array_equal(similarity.weights.weights, alone[0].learned.weights.weights)
+    for found, other in zip(vectors, alone[1:], strict=True):
+        assert isinstance(found, Embeddings)
+        assert isinstance(other.learned, Embeddings)
+        np.testing.assert_array_equal(found.users, other.learned.users)
+        np.testing.assert_array_equal(found.items, other.learned.items)
+    tables = {f"member{k}.{name}": array for k in (1, 2) for name, array in alone[k].parameters.items()}
+    assert set(fitted.parameters) == set(tables)
+    assert all(np.array_equal(fitted.parameters[name], array) for name, array in tables.items())
+    assert (fitted.report.epochs, fitted.report.best_epoch) == (0, 0)
+    if refit:
+        assert fitted.report.best_score is None  # the members have learned from the validation part
+    else:
+        assert split.valid is not None
+        asked = recommender(fitted.learned, build_graph(split.train).user_items)
+        assert fitted.report.best_score == mean_metric(asked, split.valid, "recall", 5)
+        assert fitted.report.best_score > 0.2  # 5 of 33 by chance are .15
+
+
+def test_a_blend_from_files_to_answers(run: RunConfig, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    trained = train_run(replace(run, model=BLEND, train=replace(run.train, epochs=10, refit=True)), out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]  # no member's checkpoint is left
+    assert isinstance(trained.learned, Blend)
+    verdict = evaluate_artifact(out)
+    ours, floor = verdict.evaluations["blend"], verdict.evaluations["popularity"]
+    assert ours.intervals["recall@5"].mean > 1.5 * floor.intervals["recall@5"].mean
+    answers = Answers(read_artifact(out)).for_items(["item0", "item2"], 5)
+    assert len(answers) == 5
+    assert all(int(answer.id.removeprefix("item")) % 2 == 0 for answer in answers)
+
+
+def test_a_killed_blend_goes_on_where_it_was(run: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first trained member has ended, the second dies in the middle."""
+    run = replace(run, model=BLEND, train=replace(run.train, epochs=6, validate_every=2))
+    whole = train_run(run, tmp_path / "whole").learned
+    steps: list[int] = []
+    step = torch.optim.Adam.step
+
+    def counted(self: torch.optim.Adam, *rest: Any) -> Any:
+        steps.append(0)
+        if len(steps) == 10:
+            raise KeyboardInterrupt
+        return step(self, *rest)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(run, tmp_path / "out")
+    train_run(run, tmp_path / "out")
+    # one step an epoch: 6 and 3 were kept, the 10th was not
+    assert len(steps) == 10 + 3
+    found = read_artifact(tmp_path / "out").learned
+    assert isinstance(whole, Blend)
+    assert isinstance(found, Blend)
+    for one, other in zip(found.members[1:], whole.members[1:], strict=True):
+        assert isinstance(one, Embeddings)
+        assert isinstance(other, Embeddings)
+        np.testing.assert_array_equal(one.items, other.items)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out", "whole"]
+
+
+def test_a_blend_with_other_weights_than_members_is_refused_before_training(run: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.weights has 1 numbers for 3 members; give one for each, or none"):
+        train_run(replace(run, model=replace(BLEND, weights=(1.0,))), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]

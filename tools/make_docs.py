@@ -17,7 +17,20 @@ from pinfold.pipeline import RunConfig
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "pinfold"
-COMMANDS = ("demo", "import", "check", "train", "evaluate", "recommend", "similar", "verify")
+COMMANDS = (
+    "demo",
+    "import",
+    "check",
+    "train",
+    "evaluate",
+    "compare",
+    "reproduce",
+    "tune",
+    "recommend",
+    "similar",
+    "explain",
+    "verify",
+)
 START, END = "<!-- map: written by `make docs` -->", "<!-- end of map -->"
 
 
@@ -63,9 +76,28 @@ def run_files() -> str:
     for name in [name for name in top if name != "seed"]:
         for cls in _classes(top[name].type):
             title = f'{name}, name = "{_tag(cls)}"' if _tag(cls) else name
-            out.write(f"\n## [{title}]\n\n{(cls.__doc__ or '').partition('Attributes:')[0].strip()}\n\n")
-            _options(out, cls)
+            _section(out, f"[{title}]", cls)
+        for path, cls in _nested(name, top[name].type).items():
+            title = f'{path.partition("/")[0]}, name = "{_tag(cls)}"' if _tag(cls) else path
+            _section(out, f"[{title}]", cls)
     return out.getvalue()
+
+
+def _section(out: io.StringIO, title: str, cls: type) -> None:
+    out.write(f"\n## {title}\n\n{(cls.__doc__ or '').partition('Attributes:')[0].strip()}\n\n")
+    _options(out, cls)
+
+
+def _nested(path: str, annotation: Any) -> dict[str, type]:
+    """The tables inside tables by where they stand, each once though several models have it."""
+    found: dict[str, type] = {}
+    for owner in _classes(annotation):
+        for option in fields(owner):
+            place = f"{path}.{option.name}"
+            inner = list(_classes(option.type))
+            found |= {f"{place}/{_tag(cls)}" if _tag(cls) else place: cls for cls in inner}
+            found |= _nested(place, option.type)
+    return found
 
 
 def _options(out: io.StringIO, cls: type, only: list[str] | None = None) -> None:
@@ -76,8 +108,15 @@ def _options(out: io.StringIO, cls: type, only: list[str] | None = None) -> None
     out.write("| option | default | what |\n|---|---|---|\n")
     texts = describe(cls)
     for option in chosen:
-        default = "required" if option.default.__class__.__name__ == "_MISSING_TYPE" else f"`{option.default!r}`"
-        out.write(f"| `{option.name}` | {default} | {texts[option.name]} |\n")
+        default = "required" if option.default.__class__.__name__ == "_MISSING_TYPE" else f"`{_shown(option.default)}`"
+        out.write(f"| `{option.name}` | {default} | {texts[option.name].replace('|', chr(92) + '|')} |\n")
+
+
+def _shown(default: object) -> str:
+    """A table has its own heading; of one out of several its name is the default."""
+    if is_dataclass(default) and not isinstance(default, type):
+        return f'name = "{_tag(type(default))}"' if _tag(type(default)) else "a table, see below"
+    return repr(default)
 
 
 def _classes(annotation: Any) -> Iterator[type]:

@@ -43,19 +43,44 @@ class TopK:
 
 
 @dataclass(frozen=True, slots=True)
+class Takers:
+    """How an item that came after training gets its rows: as sums over the n users who took it.
+
+    Its vector is n^-item_exponent times the sum of `items[u]`, its history vector n^-history_exponent times the sum of
+    `history[u]`. With a `mapping`, its vector v is replaced: (v / |v|, 1, log n) times the mapping is a direction x
+    and the log of a length l, and the vector is x |x|^(3/4 - 1) l (see models/mapping.py).
+    """
+
+    items: Floats  # (U, D)
+    history: Floats  # (U, D)
+    item_exponent: float = 0.0
+    history_exponent: float = 0.0
+    mapping: Floats | None = None  # (D + 2, D + 1), of models trained on cosines
+
+    def __post_init__(self) -> None:
+        check_array("takers' items", self.items, np.float32, -1, -1)
+        check_array("takers' history", self.history, np.float32, *self.items.shape)
+        if self.mapping is not None:
+            check_array("takers' mapping", self.mapping, np.float32, *(self.items.shape[1] + n for n in (2, 1)))
+
+
+@dataclass(frozen=True, slots=True)
 class Embeddings:
     """Vectors whose inner products are scores.
 
-    A user who came after training gets the sum of `history[i]` over the items they took: for LightGCN that is
-    one propagation through frozen items, for MF the ridge solution (see each model's `embed`). The sum fixes
-    the vector's direction, which is all that a ranking needs.
+    A user who came after training and took h items gets h^-history_exponent times the sum of `history[i]` over them:
+    for LightGCN that is one propagation through frozen items, for MF the ridge solution (see each model's `embed`).
     """
 
     users: Floats  # (U, D)
     items: Floats  # (I, D)
     history: Floats  # (I, D)
+    history_exponent: float = 0.0
+    takers: Takers | None = None  # None: items cannot come after training
 
     def __post_init__(self) -> None:
         check_array("users", self.users, np.float32, -1, -1)
         check_array("items", self.items, np.float32, -1, self.users.shape[1])
         check_array("history", self.history, np.float32, *self.items.shape)
+        if self.takers is not None:
+            check_array("takers' items", self.takers.items, np.float32, *self.users.shape)

@@ -64,7 +64,7 @@ def parse(tree: dict[str, Any], cls: type[T], where: str) -> T:
         # By way of JSON, because strict Python values would have to be tuples and paths, which TOML does not have.
         return TypeAdapter(cls).validate_json(json.dumps(tree, default=str))
     except ValidationError as error:
-        lines = [f"{where}: {_say(problem, cls)}" for problem in error.errors(include_url=False)]
+        lines = [f"{where}: {_say(problem, cls)}" for problem in _merged(error.errors(include_url=False))]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from error
 
 
@@ -92,6 +92,23 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     tree[option] = value
 
 
+def _merged(problems: list[Any]) -> list[Any]:
+    """The problems, those of an untagged union as one: pydantic has one for each member, whose type is in the path."""
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for problem in problems:
+        if problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"]:
+            continue  # pydantic does not count wrong entries; they have messages of their own
+        path = problem["loc"]
+        place = next((i for i, part in enumerate(path) if str(part).startswith(("literal[", "tuple["))), len(path))
+        found.setdefault(path[:place], []).append(problem | {"loc": path[:place] + path[place + 1 :]})
+    merged: list[Any] = []
+    for option, several in found.items():
+        deeper = [problem for problem in several if len(problem["loc"]) > len(option)]  # an entry of a list is wrong
+        expected = " or ".join(dict.fromkeys(problem["msg"].removeprefix("Input should be ") for problem in several))
+        merged += deeper or [several[0] | ({"msg": f"Input should be {expected}"} if len(several) > 1 else {})]
+    return merged
+
+
 def _say(problem: Any, cls: type) -> str:
     """One pydantic problem as `model.dmi: unknown option; did you mean 'dim'?`."""
     path = [str(part) for part in problem["loc"]]
@@ -109,7 +126,8 @@ def _say(problem: Any, cls: type) -> str:
             near = did_you_mean(str(context["tag"]), known)
             return f"{name}.name: unknown name {context['tag']!r}{near} (known: {', '.join(known)})"
         case "union_tag_not_found":
-            known = [tag for member in get_args(_type(owner, path[-1])) if (tag := _tag(member))]
+            choices = _type(owner, path[-1]) if is_dataclass(owner) else owner
+            known = [tag for member in get_args(choices) if (tag := _tag(member))]
             return f"{name}.name: missing; say which one (known: {', '.join(known)})"
         case "dict_type" | "dataclass_type":
             return f"{name}: expected a table, got {problem['input']!r}"
@@ -131,6 +149,10 @@ def _walk(cls: Any, path: list[str]) -> tuple[Any, list[str]]:
         shown.append(part)
         if position < len(path) - 1 and is_dataclass(owner):
             owner = _type(owner, part)
+        elif get_origin(owner) is dict:  # a table whose names are the user's
+            owner = get_args(owner)[1]
+        elif get_origin(owner) is tuple:  # a list of tables
+            owner = _plain(get_args(owner)[0])
     return owner, shown
 
 
@@ -151,7 +173,11 @@ def _tag(member: Any) -> str | None:
 def _type(cls: Any, option: str) -> Any:
     """The type of one option, without `Annotated[...]` around it and `| None` behind it."""
     annotation: Any = next((f.type for f in fields(cls) if f.name == option), None)
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
+    annotation = _plain(annotation)
     members = [member for member in get_args(annotation) if member is not NoneType]
     return members[0] if NoneType in get_args(annotation) and len(members) == 1 else annotation
+
+
+def _plain(annotation: Any) -> Any:
+    """The type without `Annotated[...]` around it."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation

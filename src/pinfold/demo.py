@@ -23,18 +23,21 @@ from pinfold.models.gf_cf import GFCFConfig
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.mf import MFConfig
+from pinfold.models.pairwise import ObjectiveConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import ModelConfig
 from pinfold.pipeline import DataConfig, Fitted, RunConfig, Verdict, assemble, fit, judge, peak_memory
 from pinfold.progress import SILENT, Progress
+from pinfold.sampling.pairs import SamplingConfig
 from pinfold.terminal import answers_table, diagnosis_text, example_text, neighbors_table, verdict_tables
 from pinfold.training.config import TrainConfig
 
-MODEL = LightGCNConfig(n_layers=2, n_negatives=8, batch_size=8192)
+SAMPLING = SamplingConfig(n_negatives=8, batch_size=8192)
+MODEL = LightGCNConfig(n_layers=2, objective=ObjectiveConfig(sampling=SAMPLING))
 TRAIN = TrainConfig(epochs=20, learning_rate=0.03, patience=2, refit=True)
 RUN = RunConfig(data=DataConfig(path="debian"), model=MODEL, train=TRAIN, evaluation=EvaluationConfig(ks=(20,)))
 FLOOR: tuple[ModelConfig, ...] = (PopularityConfig(), ItemKNNConfig(), GFCFConfig())
-FACTORS = MFConfig(n_negatives=8, batch_size=8192, l2=1e-3)
+FACTORS = MFConfig(objective=ObjectiveConfig(sampling=SAMPLING, l2=1e-3))
 FAMILIAR = ("python3-numpy", "gimp", "postgresql", "texlive-latex-base", "libsdl2-2.0-0")
 SHOWN = 3  # collections whose hidden items are shown
 TITLES: dict[ProtocolName, str] = {

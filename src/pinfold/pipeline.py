@@ -24,18 +24,20 @@ from pinfold.data.splits import Part, Split, SplitConfig, split_events
 from pinfold.embedding.artifact import KIND, Artifact, read_artifact, replace_metrics, write_artifact
 from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate, mean_metric
+from pinfold.evaluation.expected import ReproduceConfig
 from pinfold.evaluation.intervals import PairedTest, holm, paired_test
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr
-from pinfold.graph.learned import Learned
+from pinfold.graph.learned import Blend, Learned
 from pinfold.index.recommender import recommender
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.popularity import PopularityConfig
-from pinfold.models.shelf import ComputedConfig, ModelConfig, build, compute
+from pinfold.models.shelf import BlendConfig, ComputedConfig, ModelConfig, build, compute, member_weights
 from pinfold.progress import SILENT, Progress
 from pinfold.training.checkpoint import parameters
 from pinfold.training.config import TrainConfig
 from pinfold.training.loop import Keeping, Report, train
+from pinfold.training.space import TuneConfig
 
 BUNDLED = "debian"
 
@@ -65,6 +67,8 @@ class RunConfig:
     split: SplitConfig = SplitConfig()
     train: TrainConfig = TrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    reproduce: Annotated[ReproduceConfig | None, Field(description="what should come out: `pinfold reproduce`")] = None
+    tune: Annotated[TuneConfig | None, Field(description="what may be varied: `pinfold tune`")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
         PinfoldError: data, options or folder are not as they should be.
     """
     check_place(out, KIND, replace=replace_old)
+    run = replace(run, reproduce=None, tune=None)  # neither decides what is learned
     if run.data.test is not None and run.split.protocol != "files":
         raise ConfigError(f"data.test is set, but split.protocol {run.split.protocol!r} does not use it; set 'files'")
     dataset = load_data(run.data)
@@ -107,8 +112,10 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
     fitted = fit(run, split, checkpoints=out, progress=progress)
     artifact = assemble(run, dataset, split, fitted)
     write_artifact(out, artifact, fitted.parameters, replace=replace_old)
-    for checkpoint in _checkpoints(out):
-        remove_folder(checkpoint)
+    n_members = len(run.model.members) if isinstance(run.model, BlendConfig) else 0
+    for place in (out, *(_of_member(out, k) for k in range(n_members))):
+        for checkpoint in _checkpoints(place):
+            remove_folder(checkpoint)
     return artifact
 
 
@@ -136,6 +143,8 @@ def load_test(config: DataConfig, dataset: Dataset) -> Interactions | None:
 
 def fit(run: RunConfig, split: Split, *, checkpoints: Path | None = None, progress: Progress = SILENT) -> Fitted:
     """The run's model, selected on the validation part, and refitted on all known events if the run says so."""
+    if isinstance(run.model, BlendConfig):
+        return _fit_blend(run, run.model, split, checkpoints, progress)
     started = time.perf_counter()
     events = split.known if run.train.refit else split.train
     validate = _validator(run, split)
@@ -144,6 +153,7 @@ def fit(run: RunConfig, split: Split, *, checkpoints: Path | None = None, progre
             learned = compute(run.model, build_graph(split.train))
             score = validate(learned) if validate else None
             if run.train.refit and validate:
+                del learned  # EASE's matrix is large, and two may not fit
                 learned = compute(run.model, build_graph(events))
         seconds = time.perf_counter() - started
         return Fitted(learned, Report(0, 0, score, seconds, ()), {}, seconds)
@@ -153,9 +163,32 @@ def fit(run: RunConfig, split: Split, *, checkpoints: Path | None = None, progre
     report = train(model, run.train, run.seed, validate=validate, keeping=keeping[0], progress=progress)
     if run.train.refit and validate:
         model = build(run.model, build_graph(events), run.seed)
-        same_length = replace(run.train, epochs=report.best_epoch)
+        same_length = replace(run.train, epochs=report.best_epoch, seconds=None)
         train(model, same_length, run.seed, keeping=keeping[1], progress=progress)
     return Fitted(model.embed(), report, parameters(model.module()), time.perf_counter() - started)
+
+
+def _fit_blend(
+    run: RunConfig, config: BlendConfig, split: Split, checkpoints: Path | None, progress: Progress
+) -> Fitted:
+    """Every member as if alone; the blend's validation score where the members learned from `split.train` alone."""
+    started = time.perf_counter()
+    weights = member_weights(config)
+    fitted = [
+        fit(
+            replace(run, model=member),
+            split,
+            checkpoints=_of_member(checkpoints, k) if checkpoints else None,
+            progress=progress,
+        )
+        for k, member in enumerate(config.members)
+    ]
+    learned = Blend(tuple(one.learned for one in fitted), weights)
+    validate = None if run.train.refit else _validator(run, split)  # after a refit the members know the answers
+    score = validate(learned) if validate else None
+    seconds = time.perf_counter() - started
+    kept = {f"member{k}.{name}": table for k, one in enumerate(fitted) for name, table in one.parameters.items()}
+    return Fitted(learned, Report(0, 0, score, seconds, ()), kept, seconds)
 
 
 def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> Artifact:
@@ -250,6 +283,11 @@ def _validator(run: RunConfig, split: Split) -> Callable[[Learned], float] | Non
 def _checkpoints(out: Path) -> list[Path]:
     """Where the two trainings of a run, selection and refit, keep their checkpoints: beside the artifact."""
     return [out.with_name(f"{out.name}.checkpoint"), out.with_name(f"{out.name}.refit-checkpoint")]
+
+
+def _of_member(out: Path, k: int) -> Path:
+    """The place beside which the k-th member of a blend keeps its checkpoints."""
+    return out.with_name(f"{out.name}.member{k}")
 
 
 def _identity(run: RunConfig, split: Split) -> str:

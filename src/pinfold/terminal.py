@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pinfold.data.findings import Diagnosis, Example
 from pinfold.evaluation.intervals import Interval
-from pinfold.index.answers import Answer
+from pinfold.index.answers import Answer, Reasons
 from pinfold.pipeline import Verdict
 from pinfold.progress import Task
 
@@ -110,6 +110,23 @@ def answers_table(answers: Sequence[Answer], title: str) -> Table:
     table.add_column("score", justify="right")
     for answer in answers:
         table.add_row(str(answer.rank), escape(answer.id), escape(answer.title or ""), f"{answer.score:.4g}")
+    return table
+
+
+def reasons_table(found: Reasons, title: str) -> Table:
+    """Terms, largest first, what is not shown, and the score, their sum."""
+    table = _table(title)
+    table.add_column("because of", no_wrap=True)
+    table.add_column("title")
+    table.add_column("adds", justify="right")
+    for reason in found.reasons:
+        table.add_row(escape(reason.id), escape(reason.title or ""), f"{reason.term:.4g}")
+    if found.n_rest:
+        table.add_row(f"{found.n_rest:,} more", "", f"{found.rest:.4g}")
+    if found.own:
+        table.add_row("the user's own vector", "", f"{found.own:.4g}")
+    table.add_section()
+    table.add_row("score", "", f"{found.score:.4g}")
     return table
 
 

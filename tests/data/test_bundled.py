@@ -124,3 +124,5 @@ def test_wheel_contains_the_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("pinfold/data/debian/")}
         assert packed == {f"pinfold/data/debian/{path.name}" for path in FOLDER.iterdir()}
+        runs = {f"pinfold/runs/{path.name}" for path in (REPOSITORY / "runs").glob("*.toml")}
+        assert runs <= set(archive.namelist())  # for `pinfold reproduce NAME`

@@ -12,6 +12,7 @@ from pinfold.data.synthetic import two_tastes
 from pinfold.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate, mean_metric
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr
+from pinfold.index.explanation import Explanation
 from pinfold.index.recommender import recommender
 from pinfold.models.popularity import PopularityConfig, popularity
 
@@ -46,6 +47,12 @@ class Scripted:
         return self._answer([{(0, 3): 0, (4,): 2}[tuple(given)] for given in self.given[-histories.n_rows :]], k)
 
     def similar(self, items: Ints, k: int) -> TopK:
+        raise NotImplementedError
+
+    def explain(self, user: int, item: int) -> Explanation:
+        raise NotImplementedError
+
+    def explain_new(self, history: Ints, item: int) -> Explanation:
         raise NotImplementedError
 
     def _answer(self, users: list[int], k: int) -> TopK:

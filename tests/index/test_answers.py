@@ -1,6 +1,7 @@
 """Answers by id."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pinfold.data.vocab import Vocab
 from pinfold.embedding.artifact import Artifact
 from pinfold.errors import DataError
 from pinfold.graph.bipartite import build_graph
-from pinfold.index.answers import Answer, Answers
+from pinfold.index.answers import Answer, Answers, Reason
 
 
 def artifact(*, titles: bool) -> Artifact:
@@ -68,3 +69,28 @@ def test_unknown_ids(ask: str, message: str) -> None:
     }
     with pytest.raises(DataError, match=message):
         asks[ask]()
+
+
+def test_explains_by_the_largest_terms() -> None:
+    """u0 has a (3, 0) and b (2, 1) and the vector (1, 0); c is (1, 2): terms 3 and 4, and 1 in all."""
+    answers = Answers(artifact(titles=True))
+    found = answers.explain_for_user("u0", "c", 1)
+    assert (found.id, found.title, found.score) == ("c", "C", 1.0)
+    assert found.reasons == [Reason("b", None, 4.0)]
+    assert (found.rest, found.n_rest, found.own) == (3.0, 1, -6.0)
+    found = answers.explain_for_items(["a", "b", "a"], "c", 5)
+    assert found.reasons == [Reason("b", None, 4.0), Reason("a", "A", 3.0)]
+    assert (found.score, found.rest, found.n_rest, found.own) == (7.0, 0.0, 0, 0.0)
+    assert found.to_json()["reasons"][1] == {"id": "a", "title": "A", "term": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("user", "items", "item", "message"),
+    [("nobody", None, "a", "no user"), ("u0", None, "x", "no item"), (None, ["x"], "a", "no item"),
+     (None, ["a"], "x", "no item"), (None, [], "a", "no items given")],
+)  # fmt: skip
+def test_unknown_ids_are_not_explained(user: str | None, items: list[str] | None, item: str, message: str) -> None:
+    answers = Answers(artifact(titles=True))
+    ask = partial(answers.explain_for_items, items or []) if user is None else partial(answers.explain_for_user, user)
+    with pytest.raises(DataError, match=message):
+        ask(item, 3)

@@ -6,7 +6,8 @@ from scipy import sparse
 
 from pinfold.arrays import Embeddings, Floats, TopK
 from pinfold.graph.csr import Csr, from_scipy
-from pinfold.graph.learned import ItemSimilarity, Learned
+from pinfold.graph.learned import DenseSimilarity, ItemSimilarity, Learned
+from pinfold.index.dense import DenseRecommender
 from pinfold.index.recommender import recommender
 from pinfold.index.similarities import SimilarityRecommender
 from pinfold.index.vectors import EmbeddingRecommender
@@ -38,11 +39,19 @@ def similarity(seed: int = 0) -> ItemSimilarity:
     return ItemSimilarity(from_scipy(sparse.csr_array(dense.astype(np.float32))))
 
 
+def full(seed: int = 0) -> DenseSimilarity:
+    """Random, of both signs, not symmetric; item 4 says nothing and nothing is said of it."""
+    weights = np.random.default_rng(seed).normal(size=(N_ITEMS, N_ITEMS)).astype(np.float32)
+    np.fill_diagonal(weights, 0)
+    weights[4], weights[:, 4] = 0, 0
+    return DenseSimilarity(weights)
+
+
 SEEN = random_csr(N_USERS, 0.4, seed=1)
 USERS = np.array([3, 0, 1, 29, 3], np.int32)
 HISTORIES = random_csr(8, 0.3, seed=2)
-LEARNED: list[Learned] = [vectors(), similarity()]
-every_kind = pytest.mark.parametrize("learned", LEARNED, ids=["vectors", "similarity"])
+LEARNED: list[Learned] = [vectors(), similarity(), full()]
+every_kind = pytest.mark.parametrize("learned", LEARNED, ids=["vectors", "similarity", "full"])
 
 
 def ones(csr: Csr) -> Floats:
@@ -62,6 +71,7 @@ def assert_best(found: TopK, scores: np.ndarray[tuple[int, int], np.dtype[np.flo
 def test_the_right_kind() -> None:
     assert isinstance(recommender(vectors(), SEEN), EmbeddingRecommender)
     assert isinstance(recommender(similarity(), SEEN), SimilarityRecommender)
+    assert isinstance(recommender(full(), SEEN), DenseRecommender)
 
 
 @pytest.mark.parametrize("k", [1, 5, 25])
@@ -88,6 +98,25 @@ def test_similarities_against_dense(monkeypatch: pytest.MonkeyPatch, k: int, blo
     ):
         scores = taken @ weights
         assert_best(found, np.where((taken > 0) | (scores == 0), -np.inf, scores), k)
+
+
+@pytest.mark.parametrize("k", [1, 5, 25])
+@pytest.mark.parametrize("block_bytes", [1, 4 * N_ITEMS * 3, 64 << 20])
+def test_full_matrix_against_dense(monkeypatch: pytest.MonkeyPatch, k: int, block_bytes: int) -> None:
+    """Also what has a negative score is returned, but nothing to somebody who took nothing."""
+    monkeypatch.setattr("pinfold.index.exact.BLOCK_BYTES", block_bytes)
+    learned = full()
+    asked = recommender(learned, SEEN)
+    for found, taken in (
+        (asked.recommend(USERS, k), ones(SEEN)[USERS]),
+        (asked.recommend_new(HISTORIES, k), ones(HISTORIES)),
+    ):
+        scores = taken @ learned.weights
+        scores[taken.sum(axis=1) == 0] = -np.inf
+        assert_best(found, np.where(taken > 0, -np.inf, scores), k)
+    items = np.array([4, 0, 19, 7, 1, 2, 3], np.int32)
+    speaks = learned.weights.T[items]  # W[j, i] is what j says about i
+    assert_best(asked.similar(items, k), np.where(speaks > 0, speaks, -np.inf), k)
 
 
 @every_kind

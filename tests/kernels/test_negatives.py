@@ -18,9 +18,12 @@ def csr(rows: list[list[int]] = TAKEN, n_items: int = N_ITEMS) -> Csr:
     return Csr(ptr, ids, np.ones(len(ids), np.float32), n_items)
 
 
-def draw(users: Ints, n_negatives: int, seed: int = 7) -> Ints:
+ALL = np.arange(N_ITEMS, dtype=np.int32)
+
+
+def draw(users: Ints, n_negatives: int, seed: int = 7, pool: Ints = ALL) -> Ints:
     taken = csr()
-    return sample_negatives(taken.ptr, taken.ids, users, N_ITEMS, n_negatives, seed)
+    return sample_negatives(taken.ptr, taken.ids, users, pool, n_negatives, seed)
 
 
 @pytest.mark.parametrize("user", range(4))
@@ -33,6 +36,22 @@ def test_uniform_over_the_items_not_taken(user: int) -> None:
     assert chisquare(counts[left]).pvalue > 1e-3
     for column in range(5):  # each place of its own
         assert chisquare(np.bincount(drawn[:, column], minlength=N_ITEMS)[left]).pvalue > 1e-3
+
+
+def test_a_pool_gives_each_item_as_often_as_it_is_in_it() -> None:
+    times = np.arange(N_ITEMS) % 4  # some items not at all
+    pool = np.random.default_rng(0).permutation(np.repeat(ALL, times)).astype(np.int32)
+    counts = np.bincount(draw(np.full(20_000, 3, np.int32), 2, pool=pool).ravel(), minlength=N_ITEMS)
+    left = times.copy()
+    left[TAKEN[3]] = 0
+    assert (counts[left == 0] == 0).all()
+    expected = left[left > 0] / left.sum() * counts.sum()
+    assert chisquare(counts[left > 0], expected).pvalue > 1e-3
+
+
+def test_a_pool_of_taken_items_gives_one_of_them_and_an_end() -> None:
+    pool = np.array([2, 10], np.int32)
+    assert set(draw(np.full(50, 3, np.int32), 2, pool=pool).ravel().tolist()) == {2, 10}
 
 
 def test_draws_of_a_row_do_not_hang_together() -> None:
@@ -59,13 +78,15 @@ def test_who_took_everything_gets_some_item_and_an_end() -> None:
 def test_only_one_item_exists() -> None:
     alone = csr([[], [0]], 1)
     users = np.array([0, 1], np.int32)
-    assert sample_negatives(alone.ptr, alone.ids, users, 1, 2, 0).tolist() == [[0, 0], [0, 0]]
+    assert sample_negatives(alone.ptr, alone.ids, users, ALL[:1], 2, 0).tolist() == [[0, 0], [0, 0]]
 
 
 def test_many_items_are_reached_to_both_ends() -> None:
     n_items = 1_000_000
     nobody = csr([[]], n_items)
-    drawn = sample_negatives(nobody.ptr, nobody.ids, np.zeros(200_000, np.int32), n_items, 1, 3)
+    drawn = sample_negatives(
+        nobody.ptr, nobody.ids, np.zeros(200_000, np.int32), np.arange(n_items, dtype=np.int32), 1, 3
+    )
     assert drawn.dtype == np.int32
     assert drawn.min() < 100
     assert n_items - 100 < drawn.max() < n_items

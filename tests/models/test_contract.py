@@ -13,10 +13,19 @@ from pinfold.artifacts import open_folder, writing
 from pinfold.data.dataset import Dataset
 from pinfold.data.splits import SplitConfig, split_events
 from pinfold.embedding.store import read_learned, write_learned
+from pinfold.errors import ConfigError
 from pinfold.graph.bipartite import BipartiteGraph, build_graph, read_graph, write_graph
-from pinfold.graph.learned import GraphFilter, ItemSimilarity, Learned
+from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
 from pinfold.index.recommender import recommender
-from pinfold.models.shelf import ComputedConfig, ModelConfig, TrainedConfig, build, compute
+from pinfold.models.shelf import (
+    BlendConfig,
+    ComputedConfig,
+    ModelConfig,
+    TrainedConfig,
+    build,
+    compute,
+    member_weights,
+)
 from pinfold.training.config import TrainConfig
 from pinfold.training.loop import train
 
@@ -40,6 +49,8 @@ def one_thread() -> Iterator[None]:
 def learn(config: ModelConfig, graph: BipartiteGraph, seed: int = 0) -> Learned:
     if isinstance(config, ComputedConfig):
         return compute(config, graph)
+    if isinstance(config, BlendConfig):
+        return Blend(tuple(learn(member, graph, seed) for member in config.members), member_weights(config))
     model = build(config, graph, seed)
     train(model, TRAINING, seed)
     return model.embed()
@@ -49,14 +60,24 @@ def arrays(learned: Learned) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[n
     match learned:
         case Embeddings():
             return {"users": learned.users, "items": learned.items, "history": learned.history}
+        case Layered():
+            # not what is zero whatever the seed: weights that a model does not have, later layers behind ReLU
+            return {"users": learned.users, "items": learned.items, "first": learned.layers[0].items}
         case ItemSimilarity():
             return {"ptr": learned.weights.ptr, "ids": learned.weights.ids, "weights": learned.weights.weights}
+        case DenseSimilarity():
+            return {"weights": learned.weights}
         case GraphFilter():
             names = ("coefficients", "scale", "factors")
             return {name: getattr(learned, name) for name in names} | {
                 f"{side}.{name}": getattr(getattr(learned, side), name)
                 for side in ("normalized", "transposed")
                 for name in ("ptr", "ids", "weights")
+            }
+        case Blend():
+            members = enumerate(learned.members)
+            return {"weights": learned.weights} | {
+                f"member{k}.{name}": array for k, member in members for name, array in arrays(member).items()
             }
 
 
@@ -67,7 +88,9 @@ def assert_same(first: Learned, second: Learned) -> None:
         np.testing.assert_array_equal(array, arrays(second)[name])
 
 
-def assert_own_taste(config: ModelConfig, found: TopK, users: np.ndarray[tuple[int], np.dtype[np.int32]]) -> None:
+def assert_own_taste(
+    config: ModelConfig, found: TopK, users: np.ndarray[tuple[int], np.dtype[np.int32]], least: float = 0.95
+) -> None:
     assert (found.ids >= 0).all()
     share = (found.ids % 2 == users[:, None] % 2).mean()
     if config.name == "popularity":
@@ -75,7 +98,8 @@ def assert_own_taste(config: ModelConfig, found: TopK, users: np.ndarray[tuple[i
         # and a bit less of what is popular, for they have that more often.
         assert 0.2 < share < 0.5
     else:
-        assert share > 0.95
+        # NGCF has enough parameters to learn single edges by heart as well: .92 to .96 over seeds
+        assert share > (0.9 if config.name == "ngcf" else least)
 
 
 @every_model
@@ -95,21 +119,41 @@ def test_learns_the_taste_of_newcomers(config: ModelConfig, world: Dataset) -> N
     found = recommender(learn(config, graph), graph.user_items).recommend_new(given, 5)
     assert len(users) > 10
     assert graph.user_items.degrees()[users].sum() == 0
-    assert_own_taste(config, found, users)
+    # SGC's newcomers pass through its layers with no vector of their own: .92 to .97 over seeds
+    assert_own_taste(config, found, users, least=0.9 if config.name == "sgc" else 0.95)
 
 
 @every_model
 def test_shapes_and_types(config: ModelConfig, graph: BipartiteGraph) -> None:
-    learned = learn(config, graph)
+    assert_shapes(learn(config, graph), graph)
+
+
+def assert_shapes(learned: Learned, graph: BipartiteGraph) -> None:
     match learned:
         case Embeddings():
             assert len(learned.users) == graph.n_users
             assert len(learned.items) == len(learned.history) == graph.n_items
             assert all(np.isfinite(array).all() for array in arrays(learned).values())
             assert all(array.flags.c_contiguous for array in arrays(learned).values())
+        case Layered():
+            assert len(learned.users) == graph.n_users
+            assert len(learned.items) == graph.n_items
+            assert all(np.isfinite(array).all() for array in arrays(learned).values())
+            assert all(array.flags.c_contiguous for array in arrays(learned).values())
         case ItemSimilarity():
             assert learned.weights.n_rows == learned.weights.n_columns == graph.n_items
             assert np.isfinite(learned.weights.weights).all()
+        case DenseSimilarity():
+            assert learned.weights.shape == (graph.n_items, graph.n_items)
+            assert learned.weights.flags.c_contiguous
+            assert np.isfinite(learned.weights).all()
+        case GraphFilter():
+            assert learned.normalized.n_columns == len(learned.scale) == len(learned.factors) == graph.n_items
+            assert all(np.isfinite(array).all() for array in arrays(learned).values())
+        case Blend():
+            assert len(learned.weights) == len(learned.members)
+            for member in learned.members:
+                assert_shapes(member, graph)
 
 
 @every_model
@@ -151,3 +195,46 @@ def test_learns_the_same_from_a_memory_mapped_graph(config: ModelConfig, graph: 
     with writing(tmp_path / "graph", "graph") as folder:
         write_graph(folder, graph)
     assert_same(learn(config, read_graph(open_folder(tmp_path / "graph"))), learn(config, graph))
+
+
+NOT_LINEAR = ("ngcf", "gcn")
+
+
+@every_model
+def test_explanations_sum_to_the_scores(config: ModelConfig, graph: BipartiteGraph) -> None:
+    asked = recommender(learn(config, graph), graph.user_items)
+    users = np.arange(0, graph.n_users, 7, dtype=np.int32)
+    if config.name in (*NOT_LINEAR, "blend"):
+        with pytest.raises(ConfigError, match="no sum over"):
+            asked.explain(0, 1)
+        with pytest.raises(ConfigError, match="no sum over"):
+            asked.explain_new(graph.user_items.row(0), 1)
+        return
+    histories = graph.user_items.take(users + 1)
+    known, new = asked.recommend(users, 5), asked.recommend_new(histories, 5)
+    for row, user in enumerate(users.tolist()):
+        for item, score, newcomers_score in zip(known.ids[row], known.scores[row], new.scores[row], strict=True):
+            found = asked.explain(user, int(item))
+            assert found.items.tolist() == graph.user_items.row(user).tolist()
+            assert found.score == pytest.approx(score, rel=1e-4, abs=1e-5)
+            other = int(new.ids[row][known.ids[row].tolist().index(item)])
+            found = asked.explain_new(histories.row(row), other)
+            assert found.score == pytest.approx(newcomers_score, rel=1e-4, abs=1e-5)
+            assert found.own == 0
+
+
+@every_model
+def test_explains_only_what_there_is(config: ModelConfig, graph: BipartiteGraph) -> None:
+    asked, history = recommender(learn(config, graph), graph.user_items), np.array([3, 1, 3], np.int32)
+    for item in (-1, graph.n_items):
+        with pytest.raises((ValueError, ConfigError)):
+            asked.explain(0, item)
+        with pytest.raises((ValueError, ConfigError)):
+            asked.explain_new(history, item)
+    with pytest.raises((ValueError, ConfigError)):
+        asked.explain(graph.n_users, 0)
+    with pytest.raises((ValueError, ConfigError)):
+        asked.explain_new(np.array([graph.n_items], np.int32), 0)
+    if config.name not in (*NOT_LINEAR, "blend"):
+        assert asked.explain_new(history, 0).items.tolist() == [1, 3]  # each item once
+        assert asked.explain_new(history[:0], 0).score == 0

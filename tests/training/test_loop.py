@@ -24,15 +24,23 @@ from pinfold.data.interactions import Interactions
 from pinfold.data.synthetic import two_tastes
 from pinfold.errors import ArtifactError, ConfigError, TrainingError
 from pinfold.graph.bipartite import BipartiteGraph, build_graph
+from pinfold.graph.learned import Vectors
 from pinfold.models.interface import Trainable
 from pinfold.models.lightgcn import LightGCNConfig
+from pinfold.models.losses import BilateralSoftmaxConfig, BinaryConfig, BPRConfig, LossConfig, SoftmaxConfig
 from pinfold.models.mf import MFConfig
+from pinfold.models.pairwise import ObjectiveConfig
 from pinfold.models.shelf import build
 from pinfold.progress import Task
+from pinfold.sampling.pairs import SamplingConfig
 from pinfold.training import checkpoint
 from pinfold.training.checkpoint import load_checkpoint
 from pinfold.training.config import TrainConfig
 from pinfold.training.loop import Keeping, Report, train
+
+# What LightGCN's authors train for.
+ONE_NEGATIVE = SamplingConfig(batch_by="edges", batch_size=2048, shared=False, n_negatives=1)
+PAPER = ObjectiveConfig(loss=BPRConfig(), score="inner", l2=1e-4, length_exponent=1.0, sampling=ONE_NEGATIVE)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -80,9 +88,16 @@ class Scripted:
         self.scores = list(scores)
         self.shown: list[list[float]] = []
 
-    def __call__(self, vectors: Embeddings) -> float:
+    def __call__(self, vectors: Vectors) -> float:
+        assert isinstance(vectors, Embeddings)
         self.shown.append(vectors.users[0].tolist())
         return self.scores[len(self.shown) - 1]
+
+
+def embedded(model: Trainable[Any]) -> Embeddings:
+    vectors = model.embed()
+    assert isinstance(vectors, Embeddings)
+    return vectors
 
 
 def every_epoch(**options: Any) -> TrainConfig:
@@ -90,7 +105,7 @@ def every_epoch(**options: Any) -> TrainConfig:
 
 
 def test_loss_falls(graph: BipartiteGraph) -> None:
-    for config in (MFConfig(dim=8), LightGCNConfig(dim=8)):
+    for config in (MFConfig(dim=8, objective=PAPER), LightGCNConfig(dim=8, objective=PAPER)):
         losses = [entry["loss"] for entry in train(build(config, graph, 0), every_epoch(epochs=20), 0).history]
         assert losses[0] == pytest.approx(0.69, abs=0.02)  # log 2: nothing is known
         assert losses[-1] < 0.4
@@ -135,6 +150,34 @@ def test_looks_every_few_epochs_and_at_the_end() -> None:
     assert report.best_epoch == 7
 
 
+def test_out_of_time_ends_after_one_epoch_and_a_last_look() -> None:
+    report = train(Noisy(), every_epoch(seconds=1e-9, validate_every=3), 0, validate=Scripted(0.1))
+    assert (report.epochs, report.best_epoch, report.best_score) == (1, 1, 0.1)
+
+
+def test_time_enough_changes_nothing() -> None:
+    watched, alone = Noisy(), Noisy()
+    train(watched, every_epoch(seconds=3600.0), 0)
+    train(alone, every_epoch(), 0)
+    assert watched.numbers.tolist() == alone.numbers.tolist()
+
+
+def test_watching_goes_into_the_history_and_decides_nothing() -> None:
+    seen: list[int] = []
+
+    def watch(epoch: int, vectors: Vectors) -> dict[str, float]:
+        seen.append(epoch)
+        return {"first": float(vectors.items[0, 0])}
+
+    watched, alone = Noisy(), Noisy()
+    report = train(watched, every_epoch(validate_every=3), 0, watch=watch)
+    train(alone, every_epoch(validate_every=3), 0)
+    n = report.epochs
+    assert seen == sorted({*range(3, n + 1, 3), n})
+    assert [int(entry["epoch"]) for entry in report.history if "first" in entry] == seen
+    assert watched.numbers.tolist() == alone.numbers.tolist()
+
+
 def test_looking_changes_nothing_but_what_is_kept() -> None:
     watched, alone = Noisy(), Noisy()
     train(watched, every_epoch(), 0, validate=Scripted(1, 2, 3, 4, 5))
@@ -153,7 +196,7 @@ def test_the_seed_decides() -> None:
 def test_a_loss_that_is_not_finite_names_epoch_and_batch(graph: BipartiteGraph) -> None:
     with pytest.raises(TrainingError, match=r"epoch 2, batch 1: the loss is nan; try a smaller train.learning_rate"):
         train(Noisy(nan_at=3), every_epoch(), 0)
-    model = build(MFConfig(batch_size=100), graph, 0)
+    model = build(MFConfig(objective=replace(PAPER, sampling=replace(ONE_NEGATIVE, batch_size=100))), graph, 0)
     with pytest.raises(TrainingError, match=r"epoch 1, batch 2: the loss is (nan|inf)"):
         train(model, every_epoch(learning_rate=1e30), 0)
 
@@ -206,7 +249,7 @@ def test_stopped_anywhere_and_resumed_is_the_uninterrupted_run(tmp_path: Path, e
     whole = Noisy()
     expected = train(whole, config, 3, validate=Scripted(*scores))
 
-    def stop(vectors: Embeddings) -> float:
+    def stop(vectors: Vectors) -> float:
         looks.append(0)
         if len(looks) == epoch:
             raise StopError
@@ -257,17 +300,31 @@ def test_a_path_that_cannot_hold_checkpoints_is_refused_before_training(tmp_path
     assert model.steps == 0
 
 
-@pytest.mark.parametrize("loss", ["bpr", "binary"])
+OWN = SamplingConfig(batch_by="edges", shared=False, n_negatives=9, batch_size=4801)
+SHARED = SamplingConfig(batch_by="users", n_negatives=129, batch_size=600, negatives="mixed")
+LAST = SamplingConfig(batch_by="users", n_negatives=40, batch_size=2000, shared=True)  # and a narrow product
+
+
+@pytest.mark.parametrize(
+    ("loss", "sampling"),
+    [
+        (BPRConfig(), OWN),
+        (BinaryConfig(), OWN),
+        (SoftmaxConfig(log_q=True), SHARED),
+        (BilateralSoftmaxConfig(), LAST),
+    ],
+    ids=["bpr", "binary", "softmax", "bsl"],
+)
 @pytest.mark.parametrize("config", [MFConfig(dim=7), LightGCNConfig(dim=7, n_layers=2)], ids=lambda c: c.name)
 def test_threads_do_not_change_a_bit(
-    monkeypatch: pytest.MonkeyPatch, config: MFConfig | LightGCNConfig, loss: Any
+    monkeypatch: pytest.MonkeyPatch, config: MFConfig | LightGCNConfig, loss: LossConfig, sampling: SamplingConfig
 ) -> None:
     """Sizes above the 32768 elements from which torch uses threads, and no multiples of a SIMD register."""
     rng = np.random.default_rng(0)
     n = 9001
     users, items = rng.integers(0, 5003, n).astype(np.int32), rng.integers(0, 4999, n).astype(np.int32)
     large = build_graph(Interactions.of(users, items, 5003, 4999))
-    config = replace(config, loss=loss, n_negatives=9, batch_size=4801, per_user=True)
+    config = replace(config, objective=replace(PAPER, loss=loss, sampling=sampling, per_user=True))
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
@@ -275,7 +332,7 @@ def test_threads_do_not_change_a_bit(
             monkeypatch.setattr("pinfold.kernels.parallel.n_threads", lambda threads=threads: threads)
             model = build(config, large, 0)
             report = train(model, TrainConfig(epochs=2, learning_rate=0.05), 0)
-            found.append((model.embed(), timeless(report)))
+            found.append((embedded(model), timeless(report)))
     finally:
         torch.set_num_threads(before)
     for vectors, history in found[1:]:
@@ -287,13 +344,15 @@ def test_threads_do_not_change_a_bit(
 
 # A real run, killed by the operating system.
 
-MODEL = LightGCNConfig(dim=8, n_layers=2, batch_size=100, per_user=True)
+OBJECTIVE = replace(PAPER, sampling=replace(ONE_NEGATIVE, batch_size=100), per_user=True)
+MODEL = LightGCNConfig(dim=8, n_layers=2, objective=OBJECTIVE)
 RUN = TrainConfig(epochs=12, learning_rate=0.05, validate_every=2, patience=3, checkpoint_seconds=0)
 PER_EPOCH = 5  # 480 edges in batches of 100
 
 
-def score(vectors: Embeddings) -> float:
+def score(vectors: Vectors) -> float:
     """A number that any change of a bit changes, and that goes up and down."""
+    assert isinstance(vectors, Embeddings)
     return float(
         np.abs(vectors.users).sum(dtype=np.float64) * 1e3 % 1 + np.abs(vectors.history).sum(dtype=np.float64) % 1e-3
     )
@@ -331,15 +390,15 @@ class Killer:
     def loss(self, batch: Any) -> Tensor:
         return self._model.loss(batch)
 
-    def embed(self) -> Embeddings:
+    def embed(self) -> Vectors:
         return self._model.embed()
 
 
-def live(folder: Path, what: str = "never", when: int = 0) -> tuple[Embeddings, dict[str, Any], int]:
+def live(folder: Path, what: str = "never", when: int = 0) -> tuple[Vectors, dict[str, Any], int]:
     """One life of the run: its vectors and report, and how many batches this life has seen."""
     model = Killer(build(MODEL, build_graph(two_tastes().interactions), 0), what, when)
 
-    def validate(vectors: Embeddings) -> float:
+    def validate(vectors: Vectors) -> float:
         model.hear("look")
         return score(vectors)
 
@@ -380,3 +439,20 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(tmp_path: Path)
 
 if __name__ == "__main__":
     live(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+
+
+def test_the_step_size_falls_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    step = torch.optim.Adam.step
+
+    def watched(self: torch.optim.Adam, *rest: Any) -> Any:
+        seen.append(self.param_groups[0]["lr"])
+        return step(self, *rest)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    model = Noisy()
+    train(model, every_epoch(epochs=6, decay_epochs=4), 0)
+    per_epoch = seen[:: model.n_batches()]
+    assert per_epoch == pytest.approx([0.1, 0.075, 0.05, 0.025, 0.002, 0.002])
+    train(Noisy(), every_epoch(epochs=2), 0)
+    assert seen[-1] == 0.1

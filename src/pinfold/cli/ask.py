@@ -1,4 +1,4 @@
-"""Commands that ask an artifact: recommend, similar."""
+"""Commands that ask an artifact: recommend, similar, explain."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,15 +23,11 @@ def recommend(artifact: Path, *, user: str | None = None, items: str | None = No
         k: How many items.
         as_json: Print JSON instead of a table.
     """
-    from pinfold.errors import ConfigError
-
     answers = open_answers(artifact, k)
-    if (user is None) == (items is None):
-        raise ConfigError("say for whom: either --user ID or --items ID,ID,...")
+    named = given_items(user, items)
     if user is not None:
         show_answers(answers.for_user(user, k), f"for {user}", as_json=as_json)
     else:
-        named = [name.strip() for name in (items or "").split(",") if name.strip()]
         show_answers(answers.for_items(named, k), f"goes with {', '.join(named)}", as_json=as_json)
 
 
@@ -48,6 +44,44 @@ def similar(artifact: Path, *, item: str, k: K = 10, as_json: Json = False) -> N
         as_json: Print JSON instead of a table.
     """
     show_answers(open_answers(artifact, k).similar(item, k), f"like {item}", as_json=as_json)
+
+
+@app.command
+def explain(artifact: Path, *, item: str, user: str | None = None, items: str | None = None, k: K = 10,
+            as_json: Json = False) -> None:  # fmt: skip
+    """Why an item has its score: what each item that a user has adds to it. The terms sum to the score.
+
+    Example: pinfold explain out --items "python3-numpy,python3-scipy" --item python3-pandas
+
+    Args:
+        artifact: A folder that `pinfold train` made.
+        item: The id of the item that is explained.
+        user: The id of a user of the training data.
+        items: Ids of items, separated by commas, for a user whom the model does not know.
+        k: How many of the largest terms.
+        as_json: Print JSON instead of a table.
+    """
+    from pinfold.terminal import OUT, reasons_table
+
+    answers = open_answers(artifact, k)
+    named = given_items(user, items)
+    if user is not None:
+        found, whom = answers.explain_for_user(user, item, k), user
+    else:
+        found, whom = answers.explain_for_items(named, item, k), f"somebody with {', '.join(named)}"
+    if as_json:
+        print_json(found.to_json())
+    else:
+        OUT.print(reasons_table(found, f"why {item} for {whom}"))
+
+
+def given_items(user: str | None, items: str | None) -> list[str]:
+    """The ids in `items`, separated by commas; exactly one of the two must be given."""
+    from pinfold.errors import ConfigError
+
+    if (user is None) == (items is None):
+        raise ConfigError("say for whom: either --user ID or --items ID,ID,...")
+    return [name.strip() for name in (items or "").split(",") if name.strip()]
 
 
 def open_answers(artifact: Path, k: int) -> "Answers":

@@ -9,7 +9,7 @@ from pinfold.cli.app import Json, Replace, Set, app, print_json
 def train(run: Path, out: Path, *, set_: Set = (), replace: Replace = False) -> None:
     """Train what a run file describes and write an artifact. The test part of the data stays sealed.
 
-    Killed and started again, it goes on from its last checkpoint. Example: pinfold train runs/debian-lightgcn.toml out
+    Killed and started again, it goes on from its last checkpoint. Example: pinfold train runs/lightgcn-debian.toml out
 
     Args:
         run: A TOML file; docs/run-files.md lists every option.

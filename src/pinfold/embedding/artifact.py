@@ -18,7 +18,7 @@ from pinfold.data.vocab import Vocab
 from pinfold.embedding.store import read_learned, write_learned
 from pinfold.errors import ArtifactError
 from pinfold.graph.bipartite import BipartiteGraph, read_graph, write_graph
-from pinfold.graph.learned import GraphFilter, ItemSimilarity, Learned
+from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
 
 KIND = "artifact"
 
@@ -102,12 +102,16 @@ def replace_metrics(path: Path, metrics: dict[str, Any]) -> None:
 
 def _fits(learned: Learned, n_users: int, n_items: int) -> bool:
     match learned:
-        case Embeddings():
+        case Embeddings() | Layered():
             return len(learned.users) == n_users and len(learned.items) == n_items
         case ItemSimilarity():
             return learned.weights.n_rows == n_items
+        case DenseSimilarity():
+            return len(learned.weights) == n_items
         case GraphFilter():
             return learned.normalized.n_columns == n_items
+        case Blend():
+            return all(_fits(member, n_users, n_items) for member in learned.members)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -12,6 +12,7 @@ from pinfold.embedding.artifact import Artifact
 from pinfold.errors import DataError
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr, from_pairs
+from pinfold.index.explanation import Explanation
 from pinfold.index.interface import Recommender
 from pinfold.index.recommender import recommender
 
@@ -24,6 +25,32 @@ class Answer:
     id: str
     title: str | None
     score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one item of a history adds to a score."""
+
+    id: str
+    title: str | None
+    term: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Why an item has its score: `score` is the sum of the terms, `rest` and `own`."""
+
+    id: str
+    title: str | None
+    score: float
+    reasons: list[Reason]  # the largest terms, largest first
+    rest: float  # the sum of the others
+    n_rest: int
+    own: float  # what a known user's own vector adds beyond their history
 
     def to_json(self) -> dict[str, Any]:
         """A plain object."""
@@ -53,9 +80,7 @@ class Answers:
         Raises:
             DataError: an id is unknown, or there are none.
         """
-        rows = np.unique(self._artifact.items.rows(items))
-        if not len(rows):
-            raise DataError("no items given; name at least one")
+        rows = self._given(items)
         return self._name(self._recommender.recommend_new(_history(rows, self._artifact.items), k))
 
     def similar(self, item: str, k: int) -> list[Answer]:
@@ -67,16 +92,52 @@ class Answers:
         row = np.array([self._artifact.items.row(item)], np.int32)
         return self._name(self._recommender.similar(row, k))
 
+    def explain_for_user(self, user: str, item: str, k: int) -> Reasons:
+        """The score of an item for a user of the training data, by the K largest terms of what they have.
+
+        Raises:
+            DataError: no such user or item.
+            ConfigError: the model's scores are no sums over a history.
+        """
+        row = self._artifact.users.row(user)
+        return self._reasons(item, self._recommender.explain(row, self._artifact.items.row(item)), k)
+
+    def explain_for_items(self, items: Sequence[str], item: str, k: int) -> Reasons:
+        """The score of an item for somebody who has `items`, by the K largest terms.
+
+        Raises:
+            DataError: an id is unknown, or there are none.
+            ConfigError: the model's scores are no sums over a history.
+        """
+        rows = self._given(items)
+        return self._reasons(item, self._recommender.explain_new(rows, self._artifact.items.row(item)), k)
+
+    def _reasons(self, item: str, found: Explanation, k: int) -> Reasons:
+        order = np.argsort(-found.terms, kind="stable")
+        reasons = []
+        for place in order[:k]:
+            row = int(found.items[place])
+            reasons.append(Reason(self._artifact.items.all[row], self._title(row), float(found.terms[place])))
+        rest = float(found.terms[order[k:]].sum(dtype=np.float64))
+        title = self._title(self._artifact.items.row(item))
+        return Reasons(item, title, found.score, reasons, rest, len(order[k:]), found.own)
+
+    def _given(self, items: Sequence[str]) -> Ints:
+        rows = np.unique(self._artifact.items.rows(items))
+        if not len(rows):
+            raise DataError("no items given; name at least one")
+        return rows
+
+    def _title(self, row: int) -> str | None:
+        return None if self._titles is None else self._titles[row]
+
     def _seen(self) -> Csr:
         return build_graph(self._artifact.known()).user_items
 
     def _name(self, top: TopK) -> list[Answer]:
         found = [(int(row), float(score)) for row, score in zip(top.ids[0], top.scores[0], strict=True) if row >= 0]
         ids = self._artifact.items.all
-        return [
-            Answer(place + 1, ids[row], None if self._titles is None else self._titles[row], score)
-            for place, (row, score) in enumerate(found)
-        ]
+        return [Answer(place + 1, ids[row], self._title(row), score) for place, (row, score) in enumerate(found)]
 
 
 def _history(rows: Ints, items: Vocab) -> Csr:

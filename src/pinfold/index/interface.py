@@ -4,6 +4,7 @@ from typing import Protocol
 
 from pinfold.arrays import Floats, Ints, TopK
 from pinfold.graph.csr import Csr
+from pinfold.index.explanation import Explanation
 
 
 class Index(Protocol):
@@ -27,4 +28,22 @@ class Recommender(Protocol):
 
     def similar(self, items: Ints, k: int) -> TopK:
         """The K items most like each of these, without itself."""
+        ...
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """The score of an item for a user of the training part, as a sum over the items they are known to have.
+
+        Raises:
+            ValueError: a row out of range.
+            ConfigError: the model's scores are no such sum.
+        """
+        ...
+
+    def explain_new(self, history: Ints, item: int) -> Explanation:
+        """The score of an item for somebody known only by the items (h,) they took; an item counts once.
+
+        Raises:
+            ValueError: a row out of range.
+            ConfigError: the model's scores are no such sum.
+        """
         ...

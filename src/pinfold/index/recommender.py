@@ -2,12 +2,16 @@
 
 from pinfold.arrays import Embeddings
 from pinfold.graph.csr import Csr
-from pinfold.graph.learned import GraphFilter, ItemSimilarity, Learned
+from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
+from pinfold.graph.passing import unit
+from pinfold.index.blends import BlendRecommender
+from pinfold.index.dense import DenseRecommender
 from pinfold.index.exact import ExactIndex
 from pinfold.index.filters import FilterRecommender
 from pinfold.index.interface import Recommender
+from pinfold.index.layered import LayeredRecommender
 from pinfold.index.similarities import SimilarityRecommender
-from pinfold.index.vectors import EmbeddingRecommender, unit
+from pinfold.index.vectors import EmbeddingRecommender
 
 
 def recommender(learned: Learned, seen: Csr) -> Recommender:
@@ -15,7 +19,13 @@ def recommender(learned: Learned, seen: Csr) -> Recommender:
     match learned:
         case Embeddings():
             return EmbeddingRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
+        case Layered():
+            return LayeredRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
         case ItemSimilarity():
             return SimilarityRecommender(learned.weights, learned.weights.transpose(), seen)
+        case DenseSimilarity():
+            return DenseRecommender(learned.weights, seen)
         case GraphFilter():
             return FilterRecommender(learned, seen)
+        case Blend():
+            return BlendRecommender(learned, seen.n_columns, seen)

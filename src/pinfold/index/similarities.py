@@ -7,6 +7,7 @@ import numpy as np
 from pinfold.arrays import Ints, TopK
 from pinfold.graph.csr import Csr
 from pinfold.index.exact import block_rows, check_asked, excluded, itself
+from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.kernels.topk import top_k
 
 
@@ -29,6 +30,18 @@ class SimilarityRecommender:
     def similar(self, items: Ints, k: int) -> TopK:
         """By the similarities that were kept for each of these items."""
         return _best(itself(items, self.neighbors.n_rows), self.neighbors, k)
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """By what the user has."""
+        return self.explain_new(self.seen.row(checked_user(user, self.seen.n_rows)), item)
+
+    def explain_new(self, history: Ints, item: int) -> Explanation:
+        """The weights with which the history speaks for the item."""
+        items = checked_history(history, item, self.neighbors.n_rows)
+        terms = np.zeros(self.neighbors.n_rows, np.float32)
+        start, stop = self.neighbors.ptr[item], self.neighbors.ptr[item + 1]
+        terms[self.neighbors.ids[start:stop]] = self.neighbors.weights[start:stop]
+        return Explanation(items, terms[items])
 
 
 def _best(asked: Csr, weights: Csr, k: int) -> TopK:

@@ -7,6 +7,7 @@ import numpy as np
 from pinfold.arrays import Embeddings, Floats, Ints, TopK
 from pinfold.graph.csr import Csr
 from pinfold.index.exact import ExactIndex, itself
+from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.index.interface import Index
 
 
@@ -25,8 +26,7 @@ class EmbeddingRecommender:
 
     def recommend_new(self, histories: Csr, k: int) -> TopK:
         """By the sum of the history vectors of what they took; nothing for somebody who took nothing."""
-        queries: Floats = np.asarray(histories.to_scipy().sign() @ self.embeddings.history, dtype=np.float32)
-        found = self.index.search(queries, k, histories)
+        found = self.index.search(newcomers(self.embeddings, histories), k, histories)
         nobody = histories.degrees() == 0
         found.ids[nobody], found.scores[nobody] = -1, -np.inf
         return found
@@ -35,8 +35,26 @@ class EmbeddingRecommender:
         """By the cosine of item vectors."""
         return ExactIndex(self.units).search(self.units[items], k, itself(items, len(self.units)))
 
+    def explain(self, user: int, item: int) -> Explanation:
+        """What the user would be told as a newcomer, and what their own vector adds to that.
 
-def unit(vectors: Floats) -> Floats:
-    """The rows at length 1; a row of zeros stays as it is."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+        For LightGCN, and the items it learned from, the latter comes from the vector before any propagation.
+        """
+        known = self.explain_new(self.seen.row(checked_user(user, self.seen.n_rows)), item)
+        score = self.embeddings.users[user].astype(np.float64) @ self.embeddings.items[item]
+        return Explanation(known.items, known.terms, float(score) - known.score)
+
+    def explain_new(self, history: Ints, item: int) -> Explanation:
+        """The history vectors' inner products with the item's vector."""
+        embeddings = self.embeddings
+        items = checked_history(history, item, len(embeddings.items))
+        products = embeddings.history[items] @ embeddings.items[item]
+        scale = max(len(items), 1) ** -embeddings.history_exponent
+        return Explanation(items, (products * np.float32(scale)).astype(np.float32))
+
+
+def newcomers(embeddings: Embeddings, histories: Csr) -> Floats:
+    """The vectors (B, D) of people known only by what they took (B, I), each item counted once."""
+    sums = histories.to_scipy().sign() @ embeddings.history
+    scale = np.maximum(histories.degrees(), 1).astype(np.float32) ** -embeddings.history_exponent
+    return np.asarray(sums * scale[:, None], np.float32)

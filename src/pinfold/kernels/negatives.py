@@ -1,4 +1,4 @@
-"""Uniform negatives: items that a user did not take."""
+"""Negatives: items that a user did not take."""
 
 import numpy as np
 from numba import njit
@@ -9,13 +9,13 @@ from pinfold.kernels.parallel import over_rows
 MAX_TRIES = 100  # a user who took nearly everything gets a repeated item rather than an endless search
 
 
-def sample_negatives(ptr: Longs, ids: Ints, users: Ints, n_items: int, n_negatives: int, seed: int) -> Ints:
-    """Items drawn uniformly from those that each user did not take.
+def sample_negatives(ptr: Longs, ids: Ints, users: Ints, pool: Ints, n_negatives: int, seed: int) -> Ints:
+    """Entries drawn evenly from a pool of items, without those that each user took.
 
     Args:
         ptr: (U + 1,) and ids: (E,): the user -> item CSR, sorted within rows.
         users: (B,) whom to draw for.
-        n_items: I.
+        pool: item rows; each item once for uniform draws, each as often as it was taken for draws by popularity.
         n_negatives: N, draws for each user.
         seed: in [0, 2^63); draw (b, n) depends on seed, b and n alone, not on threads.
 
@@ -24,12 +24,13 @@ def sample_negatives(ptr: Longs, ids: Ints, users: Ints, n_items: int, n_negativ
     """
     out = np.empty((len(users), n_negatives), np.int32)
     key = np.uint64(seed)
-    over_rows(len(users), lambda start, stop: _sample(ptr, ids, users, n_items, key, start, stop, out))
+    over_rows(len(users), lambda start, stop: _sample(ptr, ids, users, pool, key, start, stop, out))
     return out
 
 
 @njit(nogil=True, cache=True)
-def _sample(ptr: Longs, ids: Ints, users: Ints, n_items: int, key: np.uint64, start: int, stop: int, out: Ints) -> None:
+def _sample(ptr: Longs, ids: Ints, users: Ints, pool: Ints, key: np.uint64, start: int, stop: int, out: Ints) -> None:
+    size = np.uint64(len(pool))
     for row in range(start, stop):
         begin, end = ptr[users[row]], ptr[users[row] + 1]
         for n in range(out.shape[1]):
@@ -37,7 +38,7 @@ def _sample(ptr: Longs, ids: Ints, users: Ints, n_items: int, key: np.uint64, st
             state = _mix(key ^ _mix(np.uint64(row * out.shape[1] + n)))
             for _ in range(MAX_TRIES):
                 state = _mix(state)
-                item = np.int32((state >> np.uint64(32)) * np.uint64(n_items) >> np.uint64(32))
+                item = pool[(state >> np.uint64(32)) * size >> np.uint64(32)]
                 if not _contains(ids, begin, end, item):
                     break
             out[row, n] = item

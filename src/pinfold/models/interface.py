@@ -1,16 +1,18 @@
 """What a trained model is. Models that are computed in one go (popularity, item-kNN) are plain functions.
 
-A trained model says what a batch is, what its loss is, and what vectors remain. Everything else (optimizer,
-epochs, checkpoints, early stopping) is the business of `training.loop`.
+An `Encoder` has parameters and makes vectors of them. `models/pairwise.py` gives it batches and a loss, which makes it
+`Trainable`. Everything else (optimizer, epochs, checkpoints, early stopping) is the business of `training.loop`.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
-from pinfold.arrays import Embeddings
+from pinfold.arrays import Ints
+from pinfold.graph.learned import Vectors
 
 Batch = TypeVar("Batch")
 
@@ -34,6 +36,32 @@ class Trainable(Protocol[Batch]):
         """The mean loss of a batch, a scalar to differentiate."""
         ...
 
-    def embed(self) -> Embeddings:
+    def embed(self) -> Vectors:
         """The vectors of all users and items."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What an encoder makes of some users (b,) and items (c,)."""
+
+    users: Tensor  # (b, D) vectors whose inner products are scores
+    items: Tensor  # (c, D)
+    own_users: Tensor  # (b, D') the parameters behind them, on which the L2 term lies
+    own_items: Tensor  # (c, D')
+
+
+class Encoder(Protocol):
+    """Makes vectors of users and items from parameters and the graph."""
+
+    def module(self) -> nn.Module:
+        """The parameters."""
+        ...
+
+    def rows(self, users: Ints, items: Ints) -> Rows:
+        """The vectors of some distinct users and items, to be differentiated."""
+        ...
+
+    def embed(self) -> Vectors:
+        """The vectors of all, as arrays of their own, and what newcomers need."""
         ...

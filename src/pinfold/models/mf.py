@@ -1,36 +1,36 @@
 """Matrix factorization: one vector for each user and item, trained so that inner products rank edges first."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import embedding
 
-from pinfold.arrays import Embeddings, Floats
+from pinfold.arrays import Embeddings, Floats, Ints, Takers
 from pinfold.config import options
 from pinfold.graph.bipartite import BipartiteGraph
-from pinfold.models.losses import LOSSES, LossName, mean_over_users
-from pinfold.sampling.pairs import PairBatch, n_batches, pair_batches
+from pinfold.models.interface import Rows
+from pinfold.models.pairwise import ObjectiveConfig
 
 # From 1 to 10 serves newcomers nearly alike (bundled data, validation part, recall@20: 0.51 to 0.53, 0.48 with l2' = 1)
 RIDGE = 3.0
 
+# New items from the sums of their users' vectors. With n^-1/2 a new item stands in as many lists as after retraining
+# with another seed, within half; with n^-.3 in fewer, n^-.75 in a third (bundled data, benchmarks/fold_in.py)
+TAKER_EXPONENT = 0.5
+TAKER_RIDGE = 0.01  # .001 to .1 give the same
+
 
 @options
 class MFConfig:
-    """Rendle et al., UAI 2009, with any pairwise loss."""
+    """Rendle et al., UAI 2009, with any loss."""
 
     name: Literal["mf"] = "mf"
     dim: Annotated[int, Field(ge=1, description="length D of the vectors")] = 64
-    loss: Annotated[LossName, Field(description="what is minimized: see models/losses.py")] = "bpr"
-    per_user: Annotated[bool, Field(description="mean over users of their mean loss, not over edges")] = False
-    n_negatives: Annotated[int, Field(ge=1, description="negatives drawn for each edge")] = 1
-    batch_size: Annotated[int, Field(ge=1, description="edges in a step")] = 2048
-    l2: Annotated[float, Field(ge=0, description="weight of half the squared length of the vectors of a batch")] = 1e-4
     init_std: Annotated[float, Field(gt=0, description="standard deviation of the first vectors")] = 0.1
+    objective: Annotated[ObjectiveConfig, Field(description="what it is trained for")] = ObjectiveConfig()
 
 
 class MF(nn.Module):
@@ -38,7 +38,6 @@ class MF(nn.Module):
 
     def __init__(self, config: MFConfig, graph: BipartiteGraph, seed: int) -> None:
         super().__init__()
-        self._config = config
         self._graph = graph
         self.users, self.items = init_tables(graph, config.dim, config.init_std, seed)
 
@@ -46,34 +45,26 @@ class MF(nn.Module):
         """Itself."""
         return self
 
-    def n_batches(self) -> int:
-        """Steps in an epoch."""
-        return n_batches(self._graph, self._config.batch_size)
-
-    def batches(self, rng: np.random.Generator) -> Iterator[PairBatch]:
-        """Every edge once, with uniform negatives."""
-        return pair_batches(self._graph, self._config.batch_size, self._config.n_negatives, rng)
-
-    def loss(self, batch: PairBatch) -> Tensor:
-        """The chosen loss plus L2 on the batch's vectors."""
-        device = self.users.device
-        rows = torch.from_numpy(batch.users).to(device)
-        users = embedding(rows, self.users)  # (B, D)
-        positives = embedding(torch.from_numpy(batch.positives).to(device), self.items)  # (B, D)
-        negatives = embedding(torch.from_numpy(batch.negatives).to(device), self.items)  # (B, N, D)
-        losses = pair_losses(self._config.loss, users, positives, negatives)
-        mean = mean_over_users(losses, rows) if self._config.per_user else losses.mean()
-        return mean + self._config.l2 * half_square(users, positives, negatives)
+    def rows(self, users: Ints, items: Ints) -> Rows:
+        """Rows of the tables."""
+        of_users = embedding(torch.from_numpy(users).to(self.users.device), self.users)
+        of_items = embedding(torch.from_numpy(items).to(self.items.device), self.items)
+        return Rows(of_users, of_items, of_users, of_items)
 
     def embed(self) -> Embeddings:
         """The tables; a newcomer's vector is the ridge solution min_x |V x - h|^2 + l2' |x|^2, linear in h.
 
-        l2' is RIDGE times the mean of V'V's diagonal, so that it has the vectors' own scale.
+        l2' is RIDGE times the mean of V'V's diagonal, so that it has the vectors' own scale. New items compete with old
+        ones, so their vectors need the length that training gives, and a ridge solution of ones and zeros is far too
+        short. See `taker_vectors`; the history row of a new vector v is v (V'V + l2' I)^-1, as for old ones.
         """
         # copies, else the vectors would change when training goes on
         users = self.users.detach().cpu().numpy().copy()
         items = self.items.detach().cpu().numpy().copy()
-        return Embeddings(users, items, ridge_history(items, RIDGE * float(np.square(items).sum()) / items.shape[1]))
+        l2 = RIDGE * float(np.square(items).sum()) / items.shape[1]
+        of_items = taker_vectors(users, items, self._graph)
+        takers = Takers(of_items, ridge_history(items, l2, of_items), TAKER_EXPONENT, TAKER_EXPONENT)
+        return Embeddings(users, items, ridge_history(items, l2), takers=takers)
 
 
 def init_tables(graph: BipartiteGraph, dim: int, std: float, seed: int) -> tuple[nn.Parameter, nn.Parameter]:
@@ -83,21 +74,25 @@ def init_tables(graph: BipartiteGraph, dim: int, std: float, seed: int) -> tuple
     return nn.Parameter(tables[0]), nn.Parameter(tables[1])
 
 
-def pair_losses(name: LossName, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-    """The losses (B,) of users (B, D) with positives (B, D) and negatives (B, N, D)."""
-    positive = (users * positives).sum(dim=1)
-    negative = torch.einsum("bd,bnd->bn", users, negatives)
-    return LOSSES[name](positive, negative)
+def ridge_history(items: Floats, l2: float, rows: Floats | None = None) -> Floats:
+    """(I, D) rows V (V'V + l2 I)^-1, whose sum over a history h solves min_x |V x - h|^2 + l2 |x|^2.
 
-
-def half_square(*vectors: Tensor) -> Tensor:
-    """Half the squared length of all vectors, divided by the batch size. LightGCN eq. 15, as its authors code it."""
-    # row sums first: a sum over all elements would depend on the number of threads
-    lengths = [v.square().flatten(1).sum(dim=1).sum() for v in vectors]
-    return torch.stack(lengths).sum() / (2 * len(vectors[0]))
-
-
-def ridge_history(items: Floats, l2: float) -> Floats:
-    """(I, D) rows V (V'V + l2 I)^-1, whose sum over a history h solves min_x |V x - h|^2 + l2 |x|^2."""
+    With `rows` (n, D) these take the place of the first V.
+    """
     square = items.astype(np.float64).T @ items + l2 * np.eye(items.shape[1])
-    return np.ascontiguousarray(np.linalg.solve(square, items.T).T, np.float32)
+    return np.ascontiguousarray(np.linalg.solve(square, (items if rows is None else rows).T).T, np.float32)
+
+
+def taker_vectors(users: Floats, items: Floats, graph: BipartiteGraph) -> Floats:
+    """(U, D) rows U M, where M (D, D) turns what is known of old items into their trained vectors, as well as it can.
+
+    M solves min |S M - V|^2 + l2 |M|^2, S the sums of takers' vectors times n^-TAKER_EXPONENT, l2 TAKER_RIDGE times the
+    mean of S'S's diagonal.
+    """
+    counts = graph.item_counts()
+    sums = (graph.item_users.to_scipy().sign() @ users).astype(np.float64)
+    sums *= np.maximum(counts, 1)[:, None] ** -TAKER_EXPONENT  # untaken items are rows of zeros, and weigh nothing
+    square = sums.T @ sums
+    l2 = TAKER_RIDGE * float(np.trace(square)) / len(square)
+    mapping = np.linalg.solve(square + max(l2, 1e-12) * np.eye(len(square)), sums.T @ items)
+    return (users @ mapping).astype(np.float32)

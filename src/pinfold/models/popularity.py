@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from pinfold.arrays import Embeddings
+from pinfold.arrays import Embeddings, Takers
 from pinfold.config import options
 from pinfold.graph.bipartite import BipartiteGraph
 
@@ -17,6 +17,7 @@ class PopularityConfig:
 
 
 def popularity(_config: PopularityConfig, graph: BipartiteGraph) -> Embeddings:
-    """One dimension: 1 for every user, the number of users for every item."""
+    """One dimension: 1 for every user, whoever they are, and the number of users for every item."""
     counts = graph.item_counts().astype(np.float32)[:, None]
-    return Embeddings(np.ones((graph.n_users, 1), np.float32), counts, np.ones_like(counts))
+    ones = np.ones((graph.n_users, 1), np.float32)
+    return Embeddings(ones, counts, np.ones_like(counts), 1.0, Takers(ones, ones, history_exponent=1.0))

@@ -1,23 +1,71 @@
 """The shelf: every model by its name. To add one, see CONTRIBUTING.md."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
+from pinfold.arrays import Embeddings, Floats
+from pinfold.config import options
+from pinfold.errors import ConfigError
 from pinfold.graph.bipartite import BipartiteGraph
-from pinfold.graph.learned import Learned
-from pinfold.models.gf_cf import GFCFConfig, gf_cf
+from pinfold.graph.csr import Csr
+from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
+from pinfold.models.chebycf import ChebyCFConfig, chebycf
+from pinfold.models.ease import EASEConfig, ease, extend_ease
+from pinfold.models.fold_in import extend_layers, extend_vectors
+from pinfold.models.gcn import GCN, GCNConfig, SGCConfig
+from pinfold.models.gf_cf import GFCFConfig, extend_filter, gf_cf
 from pinfold.models.interface import Trainable
-from pinfold.models.item_knn import ItemKNNConfig, item_knn
+from pinfold.models.item_knn import ItemKNNConfig, extend_item_knn, item_knn
 from pinfold.models.lightgcn import LightGCN, LightGCNConfig
 from pinfold.models.mf import MF, MFConfig
+from pinfold.models.ngcf import NGCF, NGCFConfig
+from pinfold.models.pairwise import Pairwise
 from pinfold.models.popularity import PopularityConfig, popularity
+from pinfold.models.rp3beta import RP3betaConfig, extend_rp3beta, rp3beta
+from pinfold.models.slim import SLIMConfig, extend_slim, slim
 
-ComputedConfig = PopularityConfig | ItemKNNConfig | GFCFConfig
-TrainedConfig = MFConfig | LightGCNConfig
+ComputedConfig = PopularityConfig | ItemKNNConfig | RP3betaConfig | EASEConfig | SLIMConfig | GFCFConfig | ChebyCFConfig
+TrainedConfig = MFConfig | LightGCNConfig | NGCFConfig | GCNConfig | SGCConfig
+MemberConfig = Annotated[ComputedConfig | TrainedConfig, Field(discriminator="name")]
+
+
+@options
+class BlendConfig:
+    """Models that err differently: the sum of their standardized scores errs less than each of them.
+
+    Every member learns as it would alone; trained ones share the options of `train`.
+    """
+
+    name: Literal["blend"] = "blend"
+    members: Annotated[
+        tuple[MemberConfig, ...], Field(min_length=2, max_length=8, description="the models, each with its options")
+    ] = (SLIMConfig(), GFCFConfig())
+    weights: Annotated[
+        tuple[Annotated[float, Field(gt=0)], ...],
+        Field(description="of the members' scores, each with mean 0 and deviation 1 for every user; none given: all 1"),
+    ] = ()
+
+
 ModelConfig = Annotated[
-    ComputedConfig | TrainedConfig, Field(discriminator="name", description="which model, and its options")
+    ComputedConfig | TrainedConfig | BlendConfig,
+    Field(discriminator="name", description="which model, and its options"),
 ]
+
+
+def member_weights(config: BlendConfig) -> Floats:
+    """One weight for each member (M,).
+
+    Raises:
+        ConfigError: another number of weights than members.
+    """
+    n = len(config.members)
+    if config.weights and len(config.weights) != n:
+        raise ConfigError(
+            f"model.weights has {len(config.weights)} numbers for {n} members; give one for each, or none"
+        )
+    return np.array(config.weights or (1.0,) * n, np.float32)
 
 
 def compute(config: ComputedConfig, graph: BipartiteGraph) -> Learned:
@@ -27,14 +75,68 @@ def compute(config: ComputedConfig, graph: BipartiteGraph) -> Learned:
             return popularity(config, graph)
         case ItemKNNConfig():
             return item_knn(config, graph)
+        case RP3betaConfig():
+            return rp3beta(config, graph)
+        case EASEConfig():
+            return ease(config, graph)
+        case SLIMConfig():
+            return slim(config, graph)
         case GFCFConfig():
             return gf_cf(config, graph)
+        case ChebyCFConfig():
+            return chebycf(config, graph)
 
 
 def build(config: TrainedConfig, graph: BipartiteGraph, seed: int) -> Trainable[Any]:
     """A model ready to be trained; its first vectors come from `seed`."""
     match config:
         case MFConfig():
-            return MF(config, graph, seed)
+            return Pairwise(MF(config, graph, seed), config.objective, graph)
         case LightGCNConfig():
-            return LightGCN(config, graph, seed)
+            return Pairwise(LightGCN(config, graph, seed), config.objective, graph)
+        case NGCFConfig():
+            return Pairwise(NGCF(config, graph, seed), config.objective, graph)
+        case GCNConfig() | SGCConfig():
+            return Pairwise(GCN(config, graph, seed), config.objective, graph)
+
+
+def extend(config: ModelConfig, learned: Learned, graph: BipartiteGraph, takers: Csr) -> Learned:
+    """What the model learned from the graph, and N more items at the end, taken by `takers` (N, U); no training.
+
+    Rows I .. I + N - 1 are new; no old number changes.
+
+    Raises:
+        ValueError: model, graph and takers do not belong together.
+        ConfigError: the model cannot take new items.
+    """
+    if takers.n_columns != graph.n_users:
+        raise ValueError(f"takers must have {graph.n_users} columns, a user each, got {takers.n_columns}")
+    match config, learned:
+        case BlendConfig(), Blend():
+            pairs = zip(config.members, learned.members, strict=True)
+            return Blend(tuple(extend(one, what, graph, takers) for one, what in pairs), learned.weights)
+        case PopularityConfig(), Embeddings():
+            return extend_vectors(learned, takers)
+        case ((MFConfig() | LightGCNConfig()), Embeddings()):
+            return extend_vectors(learned, takers, config.objective.length_exponent)
+        case ((NGCFConfig() | GCNConfig() | SGCConfig()), Layered()):
+            return extend_layers(learned, takers, config.objective.length_exponent)
+        case (EASEConfig(), DenseSimilarity()):
+            return extend_ease(config, learned, graph, takers)
+        case ((ItemKNNConfig() | RP3betaConfig() | SLIMConfig()), ItemSimilarity()):
+            return _extend_similarity(config, learned, graph, takers)
+        case ((GFCFConfig() | ChebyCFConfig()), GraphFilter()):
+            return extend_filter(learned, graph, takers, config.user_exponent, config.degree_exponent)
+    raise ValueError(f"model {config.name!r} does not learn {type(learned).__name__}")
+
+
+def _extend_similarity(
+    config: ItemKNNConfig | RP3betaConfig | SLIMConfig, learned: ItemSimilarity, graph: BipartiteGraph, takers: Csr
+) -> ItemSimilarity:
+    match config:
+        case ItemKNNConfig():
+            return extend_item_knn(config, learned, graph, takers)
+        case RP3betaConfig():
+            return extend_rp3beta(config, learned, graph, takers)
+        case SLIMConfig():
+            return extend_slim(config, learned, graph, takers)

@@ -12,8 +12,20 @@ class TrainConfig:
     """How long and how fast to learn, when to look at the validation part, when to stop."""
 
     epochs: Annotated[int, Field(ge=1, description="most passes over the edges; patience stops earlier")] = 300
-    # five times the papers': on small data theirs is far from done after 100 epochs (docs/experiments.md)
-    learning_rate: Annotated[float, Field(gt=0, description="Adam's step size")] = 5e-3
+    seconds: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="stop after the epoch in which so many seconds have passed; results then depend on the machine",
+        ),
+    ] = None
+    learning_rate: Annotated[float, Field(gt=0, description="Adam's step size")] = 1e-2
+    decay_epochs: Annotated[
+        int,
+        Field(
+            ge=0, description="epochs over which the step size falls in a line to a fiftieth, where it stays; 0: never"
+        ),
+    ] = 0
     validate_every: Annotated[int, Field(ge=1, description="epochs between two looks at the validation part")] = 5
     patience: Annotated[
         int, Field(ge=1, description="looks without a better validation score after which training stops")

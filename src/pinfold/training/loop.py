@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from pinfold.arrays import Embeddings
 from pinfold.errors import ConfigError, TrainingError
+from pinfold.graph.learned import Vectors
 from pinfold.models.interface import Trainable
 from pinfold.progress import SILENT, Progress, Task
 from pinfold.training.checkpoint import State, load_checkpoint, save_checkpoint
 from pinfold.training.config import TrainConfig
 from pinfold.training.memory import keep_freed_memory
 
-Validate = Callable[[Embeddings], float]
+Validate = Callable[[Vectors], float]
+Watch = Callable[[int, Vectors], dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ def train(
     seed: int,
     *,
     validate: Validate | None = None,
+    watch: Watch | None = None,
     keeping: Keeping | None = None,
     progress: Progress = SILENT,
 ) -> Report:
@@ -53,7 +55,8 @@ def train(
 
     With `validate`, every `validate_every` epochs the model's vectors are scored; training ends after `patience`
     looks without improvement. With `keeping`, an earlier checkpoint of the same run is resumed; the result is the
-    one of a run that was never interrupted.
+    one of a run that was never interrupted. `watch` gets epoch and vectors as often; what it returns is put into the
+    history and decides nothing, and its time does not count.
 
     Raises:
         TrainingError: the loss is not finite, or a checkpoint belongs to another run.
@@ -66,14 +69,20 @@ def train(
     saved_at = time.monotonic()
     with progress.task("training", config.epochs * model.n_batches()) as bar:
         bar.advance(state.epoch * model.n_batches(), "resumed" if state.epoch else "")
-        while state.epoch < config.epochs and not (validate and state.stale >= config.patience):
+        over = _over(config, state.seconds)
+        while state.epoch < config.epochs and not over and not (validate and state.stale >= config.patience):
             started = time.perf_counter()
             state.epoch += 1
+            _set_rate(optimizer, config, state.epoch)
             entry: dict[str, float] = {"epoch": state.epoch, "loss": _run_epoch(model, optimizer, state, seed, bar)}
-            if validate and (state.epoch % config.validate_every == 0 or state.epoch == config.epochs):
+            over = _over(config, state.seconds + time.perf_counter() - started)
+            look = state.epoch % config.validate_every == 0 or state.epoch == config.epochs or over
+            if validate and look:
                 entry["score"] = _look(model, validate, state)
             entry["seconds"] = time.perf_counter() - started
             state.seconds += entry["seconds"]
+            if watch and look:
+                entry |= watch(state.epoch, model.embed())
             state.history.append(entry)
             if keeping and time.monotonic() - saved_at >= config.checkpoint_seconds:
                 save_checkpoint(keeping.path, keeping.run, state, module, optimizer)
@@ -92,6 +101,13 @@ def _move(model: Trainable[Any], device: str) -> torch.nn.Module:
         return model.module().to(torch.device(device))
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"train.device {device!r} is not to be had here: {error}") from error
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: int) -> None:
+    """The step size of this epoch, which depends on nothing else, so that a resumed or shorter run has the same."""
+    left = max(0.02, 1 - (epoch - 1) / config.decay_epochs) if config.decay_epochs else 1.0
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * left
 
 
 def _run_epoch(model: Trainable[Any], optimizer: torch.optim.Optimizer, state: State, seed: int, bar: Task) -> float:
@@ -124,6 +140,10 @@ def _look(model: Trainable[Any], validate: Validate, state: State) -> float:
     else:
         state.stale += 1
     return score
+
+
+def _over(config: TrainConfig, seconds: float) -> bool:
+    return config.seconds is not None and seconds >= config.seconds
 
 
 def _note(state: State, loss: float) -> str:

@@ -1,0 +1,77 @@
+"""Where a new item lies, learned from the old ones: from what gathering over takers makes of them to where they lie.
+
+With a loss on cosines, popularity lies in the vectors' direction. What is gathered from users does not know it: new
+items would enter thirteen times as many lists as after retraining (docs/decisions/0003-history-vectors.md).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from pinfold.arrays import Doubles, Embeddings, Floats, Longs, Takers
+from pinfold.graph.bipartite import BipartiteGraph
+from pinfold.graph.csr import Csr
+from pinfold.graph.learned import Layered, Vectors
+from pinfold.graph.passing import joined, pass_layers, unit
+
+RIDGE = 0.001
+
+# A predicted direction is shorter than 1, the more so the less is known. At length 1 new items stand in 2.6 times as
+# many lists as after retraining, at its own length in half as many (bundled data, LightGCN, benchmarks/fold_in.py)
+SHRINKAGE = 0.75
+
+
+def with_mapping(vectors: Vectors, graph: BipartiteGraph) -> Vectors:
+    """The vectors, and the mapping that new items pass through; as they are where items cannot come after training."""
+    counts = graph.item_users.degrees()
+    match vectors:
+        case Embeddings(takers=Takers() as takers):
+            mapping = fit_mapping(sums(takers, graph.item_users), counts, vectors.items)
+            return replace(vectors, takers=replace(takers, mapping=mapping))
+        case Layered(takers=(_, *_)):
+            gathered = joined(vectors, pass_layers(vectors, vectors.takers, graph.item_users))
+            return replace(vectors, mapping=fit_mapping(gathered, counts, vectors.items))
+    return vectors
+
+
+def sums(takers: Takers, who: Csr) -> Floats:
+    """The vectors (N, D) of items that these users took (N, U), each counted once, before any mapping."""
+    counts = np.maximum(who.degrees(), 1).astype(np.float32)[:, None]
+    found: Floats = (who.to_scipy().sign() @ takers.items * counts**-takers.item_exponent).astype(np.float32)
+    return found
+
+
+def fit_mapping(gathered: Floats, counts: Longs, items: Floats) -> Floats:
+    """What turns (gathered vector at length 1, 1, log n) into an item's vector at length 1 and the log of its length.
+
+    Ridge regression over the items that somebody took; the penalty is RIDGE times the mean square of a feature.
+
+    Args:
+        gathered: (I, D) what the items get from their takers.
+        counts: (I,) numbers n of takers.
+        items: (I, D) the vectors that answers use.
+
+    Returns:
+        (D + 2, D + 1).
+    """
+    lengths = np.linalg.norm(items, axis=1).astype(np.float64)
+    known = (counts > 0) & (lengths > 0)
+    features = _features(gathered[known], counts[known])
+    wanted = np.hstack([unit(items[known]), np.log(lengths[known])[:, None]])
+    square = features.T @ features
+    penalty = max(RIDGE * float(np.trace(square)) / len(square), 1e-12)
+    return np.linalg.solve(square + penalty * np.eye(len(square)), features.T @ wanted).astype(np.float32)
+
+
+def mapped(gathered: Floats, counts: Longs, mapping: Floats) -> Floats:
+    """The vectors (N, D) of items with these gathered ones (N, D) and numbers of takers (N,); zero without takers."""
+    found = (_features(gathered, counts) @ mapping).astype(np.float32)
+    directions = found[:, :-1]
+    certainty = np.linalg.norm(directions, axis=1, keepdims=True) ** SHRINKAGE
+    lengths = np.exp(found[:, -1:]) * certainty * (counts > 0)[:, None]
+    return np.asarray(unit(directions) * lengths, np.float32)
+
+
+def _features(gathered: Floats, counts: Longs) -> Doubles:
+    logs = np.log(np.maximum(counts, 1))[:, None]
+    return np.hstack([unit(gathered), np.ones_like(logs), logs]).astype(np.float64)

@@ -1,0 +1,1 @@
+"""Runs in, what many runs say together out."""

@@ -1,0 +1,32 @@
+"""What each kind of model can do besides ranking: facts about the form of what it learned."""
+
+from dataclasses import dataclass
+
+from pinfold.arrays import Embeddings
+from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What can be done without training again."""
+
+    new_users: bool  # answer somebody who came after training, from what they took
+    new_items: bool  # recommend an item that nobody has taken yet
+    explain: bool  # the score is a sum of one term for each item of the history
+    index: bool  # scores are inner products, so an approximate index can search them
+
+
+# A model whose learned type is missing here fails a test.
+ABILITIES: dict[type, Abilities] = {
+    Embeddings: Abilities(new_users=True, new_items=False, explain=True, index=True),
+    Layered: Abilities(new_users=True, new_items=False, explain=False, index=True),
+    ItemSimilarity: Abilities(new_users=True, new_items=False, explain=True, index=False),
+    DenseSimilarity: Abilities(new_users=True, new_items=False, explain=True, index=False),
+    GraphFilter: Abilities(new_users=True, new_items=False, explain=True, index=False),
+    Blend: Abilities(new_users=True, new_items=False, explain=False, index=False),
+}
+
+
+def abilities(learned: Learned) -> Abilities:
+    """What a model that learned this can do."""
+    return ABILITIES[type(learned)]

@@ -1,0 +1,73 @@
+"""The files of a study: written whole or not at all, in a folder that belongs to one study."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinfold import __version__
+from pinfold.config import to_toml
+from pinfold.data.interactions import Interactions
+from pinfold.errors import ArtifactError, ConfigError
+
+MARK = "study.json"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside, flush to disk, rename: whoever reads sees the old file or the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """One object as JSON, written as `write_text` does."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def claim(folder: Path, kind: str, identity: str) -> None:
+    """Make the folder, or see that it belongs to this very study, which then goes on where it was.
+
+    Raises:
+        ConfigError: the folder belongs to another study.
+        ArtifactError: the folder holds something else.
+    """
+    mark = {"kind": kind, "identity": identity}
+    if (folder / MARK).is_file():
+        if _read_mark(folder / MARK) != mark:
+            raise ConfigError(
+                f"{folder}: holds another study (another run file, data or version of Pinfold); "
+                "remove it to start afresh, or name another folder with --out"
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArtifactError(f"{folder}: exists and was not made by `pinfold {kind}`; name another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / MARK, mark)
+
+
+def identity_of(run: object, *facts: str) -> str:
+    """What must be equal for results to be of one study: Pinfold's version, the options, and the data as `facts`."""
+    return hashlib.sha256("\n".join([__version__, to_toml(run), *facts]).encode()).hexdigest()
+
+
+def fingerprint(events: Interactions) -> str:
+    """SHA-256 of the pairs, in their order."""
+    digest = hashlib.sha256()
+    for column in (events.users, events.items):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
+def _read_mark(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: is damaged: {error}; remove its folder to start afresh") from error
