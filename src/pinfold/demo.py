@@ -32,12 +32,12 @@ from pinfold.sampling.pairs import SamplingConfig
 from pinfold.terminal import answers_table, diagnosis_text, example_text, neighbors_table, verdict_tables
 from pinfold.training.config import TrainConfig
 
-SAMPLING = SamplingConfig(n_negatives=8, batch_size=8192)
-MODEL = LightGCNConfig(n_layers=2, objective=ObjectiveConfig(sampling=SAMPLING))
-TRAIN = TrainConfig(epochs=20, learning_rate=0.03, patience=2, refit=True)
+OBJECTIVE = ObjectiveConfig(sampling=SamplingConfig(batch_size=512))
+MODEL = LightGCNConfig(objective=OBJECTIVE)
+TRAIN = TrainConfig(epochs=15, decay_epochs=15, learning_rate=0.02, patience=2, refit=True)
 RUN = RunConfig(data=DataConfig(path="debian"), model=MODEL, train=TRAIN, evaluation=EvaluationConfig(ks=(20,)))
 FLOOR: tuple[ModelConfig, ...] = (PopularityConfig(), ItemKNNConfig(), GFCFConfig())
-FACTORS = MFConfig(objective=ObjectiveConfig(sampling=SAMPLING, l2=1e-3))
+FACTORS = MFConfig(objective=OBJECTIVE)
 FAMILIAR = ("python3-numpy", "gimp", "postgresql", "texlive-latex-base", "libsdl2-2.0-0")
 SHOWN = 3  # collections whose hidden items are shown
 TITLES: dict[ProtocolName, str] = {
