@@ -49,7 +49,7 @@ class ObjectiveConfig:
     length_exponent: Annotated[
         float,
         Field(ge=0, le=2, description="answers use item vectors of length |v|^this: 1 as trained, 0 cosines"),
-    ] = 0.3
+    ] = 0.2
 
 
 class Pairwise:
