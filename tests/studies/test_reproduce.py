@@ -101,6 +101,7 @@ def test_a_computed_model_has_one_figure_and_it_is_that_of_train_and_evaluate(
     assert not done.trained
     (result,) = done.results
     assert result.looks == (result.selected,)
+    assert result.validation_score is not None
     assert result.validation_score > 0.2  # 5 of some 33 by chance
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["selected_on_test_as_the_papers_did"] is None

@@ -9,9 +9,9 @@ from pinfold.errors import ConfigError
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Layered
 from pinfold.graph.passing import joined, pass_layers
-from pinfold.index.exact import ExactIndex, itself
 from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.index.interface import Index
+from pinfold.index.vectors import search_alike, search_new
 
 NO_SUM = (
     "this model's scores are no sum over a history, since its layers are not linear; to explain, train one whose "
@@ -34,14 +34,11 @@ class LayeredRecommender:
 
     def recommend_new(self, histories: Csr, k: int) -> TopK:
         """By the vectors that the layers make of the histories (B, I); nothing for somebody who took nothing."""
-        found = self.index.search(propagate(self.learned, histories), k, histories)
-        nobody = histories.degrees() == 0
-        found.ids[nobody], found.scores[nobody] = -1, -np.inf
-        return found
+        return search_new(self.index, propagate(self.learned, histories), histories, k)
 
     def similar(self, items: Ints, k: int) -> TopK:
         """By the cosine of item vectors."""
-        return ExactIndex(self.units).search(self.units[items], k, itself(items, len(self.units)))
+        return search_alike(self.units, items, k)
 
     def explain(self, user: int, item: int) -> Explanation:
         """What the user would be told as a newcomer, and what their own vector adds to that."""

@@ -26,14 +26,11 @@ class EmbeddingRecommender:
 
     def recommend_new(self, histories: Csr, k: int) -> TopK:
         """By the sum of the history vectors of what they took; nothing for somebody who took nothing."""
-        found = self.index.search(newcomers(self.embeddings, histories), k, histories)
-        nobody = histories.degrees() == 0
-        found.ids[nobody], found.scores[nobody] = -1, -np.inf
-        return found
+        return search_new(self.index, newcomers(self.embeddings, histories), histories, k)
 
     def similar(self, items: Ints, k: int) -> TopK:
         """By the cosine of item vectors."""
-        return ExactIndex(self.units).search(self.units[items], k, itself(items, len(self.units)))
+        return search_alike(self.units, items, k)
 
     def explain(self, user: int, item: int) -> Explanation:
         """What the user would be told as a newcomer, and what their own vector adds to that.
@@ -51,6 +48,19 @@ class EmbeddingRecommender:
         products = embeddings.history[items] @ embeddings.items[item]
         scale = max(len(items), 1) ** -embeddings.history_exponent
         return Explanation(items, (products * np.float32(scale)).astype(np.float32))
+
+
+def search_new(index: Index, queries: Floats, histories: Csr, k: int) -> TopK:
+    """What suits the vectors (B, D) of people with these histories (B, I); nothing for somebody who took nothing."""
+    found = index.search(queries, k, histories)
+    nobody = histories.degrees() == 0
+    found.ids[nobody], found.scores[nobody] = -1, -np.inf
+    return found
+
+
+def search_alike(units: Floats, items: Ints, k: int) -> TopK:
+    """The items nearest to each of these by the product of vectors (I, D) of length 1, without itself."""
+    return ExactIndex(units).search(units[items], k, itself(items, len(units)))
 
 
 def newcomers(embeddings: Embeddings, histories: Csr) -> Floats:

@@ -154,7 +154,7 @@ def _run_seed(task: Task, seed: int, progress: Progress) -> SeedResult:
         keeping = Keeping(task.folder / f"seed-{seed}.refit-checkpoint", f"{task.identity} refit {seed}")
         looks = _refit(longest, run.model, split, judge, keeping, progress)
     selected = next(look for look in looks if look.epoch == report.best_epoch)
-    return SeedResult(seed, report.best_score or 0.0, selected, looks, selection_seconds, peak_memory())
+    return SeedResult(seed, report.best_score, selected, looks, selection_seconds, peak_memory())
 
 
 def _run_blend(task: Task, run: RunConfig, split: Split, progress: Progress) -> SeedResult:
@@ -165,7 +165,7 @@ def _run_blend(task: Task, run: RunConfig, split: Split, progress: Progress) -> 
     fitted = fit(refit, split, checkpoints=task.folder / f"seed-{run.seed}", progress=progress)
     judge = _judge(run, split, split.test.unseal(), 0)
     look = _look(0, fitted.seconds, judge(0, fitted.learned))
-    return SeedResult(run.seed, 0.0, look, (look,), fitted.seconds, peak_memory())
+    return SeedResult(run.seed, None, look, (look,), fitted.seconds, peak_memory())
 
 
 def _judge(run: RunConfig, split: Split, test: Part, best_epoch: int) -> Judge:

@@ -29,7 +29,7 @@ class SeedResult:
     """One seed: trained, selected, refitted, looked at."""
 
     seed: int
-    validation_score: float
+    validation_score: float | None  # None where there was nothing to select
     selected: Look  # at the epoch that validation selected
     looks: tuple[Look, ...]  # all of them, oldest first; for a computed model just the one
     selection_seconds: float
