@@ -21,7 +21,7 @@ from pinfold.index.recommender import recommender
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.shelf import build, compute
-from pinfold.pipeline import peak_memory
+from pinfold.memory import peak_memory
 from pinfold.training.config import TrainConfig
 from pinfold.training.loop import train
 from standard_split import load_gowalla

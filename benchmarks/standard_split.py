@@ -6,7 +6,7 @@ from pinfold.data.dataset import load_dataset
 from pinfold.data.readers import ImportConfig, Sources, import_files
 from pinfold.data.splits import Part
 from pinfold.graph.bipartite import BipartiteGraph, build_graph
-from pinfold.pipeline import DataConfig, load_test
+from pinfold.run import DataConfig, load_test
 
 
 def load_gowalla(data: Path, work: Path) -> tuple[BipartiteGraph, Part]:

@@ -84,6 +84,19 @@ def test_from_files_to_answers(run: Run, artifact: Path) -> None:
     assert "all as they were written" in out
 
 
+def test_similar_users(run: Run, artifact: Path) -> None:
+    code, out, _ = run("similar", artifact, "--user", "u3", "-k", 4, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [a["rank"] for a in found] == [1, 2, 3, 4]
+    assert "u3" not in {a["id"] for a in found}
+    assert {int(a["id"].removeprefix("u")) % 2 for a in found} == {1}, "of the same taste"
+    for words in ((), ("--item", "i1", "--user", "u3")):
+        code, _, err = run("similar", artifact, *words)
+        assert code == 1
+        assert "say like what: --item ID, --user ID" in err
+
+
 def test_explain(run: Run, artifact: Path) -> None:
     code, out, _ = run("recommend", artifact, "--user", "u3", "-k", 1, "--json")
     best = json.loads(out)[0]

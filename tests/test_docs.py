@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from pinfold.config import describe, read_run
-from pinfold.pipeline import RunConfig
+from pinfold.run import RunConfig
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,7 +39,7 @@ def test_every_option_is_described(generator: ModuleType) -> None:
 def test_run_files_parse_and_say_their_command(path: Path) -> None:
     text, run = path.read_text(), read_run(path, RunConfig)
     commands = [f"#   pinfold train runs/{path.name} out", f"#   pinfold reproduce {path.stem}\n"]
-    assert any(command in text for command in commands[: 1 if run.reproduce is None else 2])
+    assert any(command in text for command in commands[: 1 if run.reproduce is None and run.study is None else 2])
 
 
 def test_readme_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,8 @@ from pinfold.models.pairwise import ObjectiveConfig
 from pinfold.models.rp3beta import RP3betaConfig
 from pinfold.models.shelf import BlendConfig, ModelConfig
 from pinfold.models.slim import SLIMConfig
-from pinfold.pipeline import DataConfig, RunConfig, evaluate_artifact, fit, load_data, train_run
+from pinfold.pipeline import evaluate_artifact, fit, train_run
+from pinfold.run import DataConfig, RunConfig, load_data
 from pinfold.sampling.pairs import SamplingConfig
 from pinfold.training.config import TrainConfig
 

@@ -4,16 +4,17 @@ Run by `make docs`; a test fails when the result is not what is committed.
 """
 
 import ast
+import inspect
 import io
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from pinfold.config import describe
-from pinfold.pipeline import RunConfig
+from pinfold.run import RunConfig
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "pinfold"
@@ -31,6 +32,7 @@ COMMANDS = (
     "explain",
     "verify",
 )
+TAGS = ("name", "kind")  # options that pick one of several tables
 START, END = "<!-- map: written by `make docs` -->", "<!-- end of map -->"
 
 
@@ -75,16 +77,16 @@ def run_files() -> str:
     _options(out, RunConfig, only=["seed"])
     for name in [name for name in top if name != "seed"]:
         for cls in _classes(top[name].type):
-            title = f'{name}, name = "{_tag(cls)}"' if _tag(cls) else name
+            title = f"{name}, {_tag(cls)}" if _tag(cls) else name
             _section(out, f"[{title}]", cls)
         for path, cls in _nested(name, top[name].type).items():
-            title = f'{path.partition("/")[0]}, name = "{_tag(cls)}"' if _tag(cls) else path
+            title = f"{path.partition('/')[0]}, {_tag(cls)}" if _tag(cls) else path
             _section(out, f"[{title}]", cls)
     return out.getvalue()
 
 
 def _section(out: io.StringIO, title: str, cls: type) -> None:
-    out.write(f"\n## {title}\n\n{(cls.__doc__ or '').partition('Attributes:')[0].strip()}\n\n")
+    out.write(f"\n## {title}\n\n{inspect.cleandoc(cls.__doc__ or '').partition('Attributes:')[0].strip()}\n\n")
     _options(out, cls)
 
 
@@ -94,28 +96,31 @@ def _nested(path: str, annotation: Any) -> dict[str, type]:
     for owner in _classes(annotation):
         for option in fields(owner):
             place = f"{path}.{option.name}"
-            inner = list(_classes(option.type))
+            inner = [
+                cls for cls in _classes(option.type) if not _tag(cls).startswith("kind") or cls not in found.values()
+            ]
             found |= {f"{place}/{_tag(cls)}" if _tag(cls) else place: cls for cls in inner}
             found |= _nested(place, option.type)
     return found
 
 
 def _options(out: io.StringIO, cls: type, only: list[str] | None = None) -> None:
-    chosen = [f for f in fields(cls) if f.name in (only or [x.name for x in fields(cls)]) and f.name != "name"]
+    chosen = [f for f in fields(cls) if f.name in (only or [x.name for x in fields(cls)]) and f.name not in TAGS]
     if not chosen:
         out.write("No options.\n")
         return
     out.write("| option | default | what |\n|---|---|---|\n")
     texts = describe(cls)
     for option in chosen:
-        default = "required" if option.default.__class__.__name__ == "_MISSING_TYPE" else f"`{_shown(option.default)}`"
+        made = option.default if option.default_factory is MISSING else option.default_factory()
+        default = "required" if made is MISSING else f"`{_shown(made)}`"
         out.write(f"| `{option.name}` | {default} | {texts[option.name].replace('|', chr(92) + '|')} |\n")
 
 
 def _shown(default: object) -> str:
     """A table has its own heading; of one out of several its name is the default."""
     if is_dataclass(default) and not isinstance(default, type):
-        return f'name = "{_tag(type(default))}"' if _tag(type(default)) else "a table, see below"
+        return _tag(type(default)) or "a table, see below"
     return repr(default)
 
 
@@ -129,7 +134,7 @@ def _classes(annotation: Any) -> Iterator[type]:
 
 
 def _tag(cls: type) -> str:
-    return next((str(f.default) for f in fields(cls) if f.name == "name"), "")
+    return next((f'{f.name} = "{f.default}"' for f in fields(cls) if f.name in TAGS), "")
 
 
 def commands() -> str:

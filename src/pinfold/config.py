@@ -124,11 +124,13 @@ def _say(problem: Any, cls: type) -> str:
             context = problem["ctx"]
             known = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
             near = did_you_mean(str(context["tag"]), known)
-            return f"{name}.name: unknown name {context['tag']!r}{near} (known: {', '.join(known)})"
+            tag = context["discriminator"].strip("'")
+            return f"{name}.{tag}: unknown {tag} {context['tag']!r}{near} (known: {', '.join(known)})"
         case "union_tag_not_found":
             choices = _type(owner, path[-1]) if is_dataclass(owner) else owner
-            known = [tag for member in get_args(choices) if (tag := _tag(member))]
-            return f"{name}.name: missing; say which one (known: {', '.join(known)})"
+            known = [tag for member in get_args(_plain(choices)) if (tag := _tag(member))]
+            tag = problem["ctx"]["discriminator"].strip("'")
+            return f"{name}.{tag}: missing; say which one (known: {', '.join(known)})"
         case "dict_type" | "dataclass_type":
             return f"{name}: expected a table, got {problem['input']!r}"
         case "json_invalid":  # text from the command line that is not Unicode, or tables nested without end
@@ -150,14 +152,14 @@ def _walk(cls: Any, path: list[str]) -> tuple[Any, list[str]]:
         if position < len(path) - 1 and is_dataclass(owner):
             owner = _type(owner, part)
         elif get_origin(owner) is dict:  # a table whose names are the user's
-            owner = get_args(owner)[1]
+            owner = _plain(get_args(owner)[1])
         elif get_origin(owner) is tuple:  # a list of tables
             owner = _plain(get_args(owner)[0])
     return owner, shown
 
 
 def _tagged(annotation: Any, tag: str) -> type | None:
-    """The member of a union of options whose `name` is this tag."""
+    """The member of a union of options whose `name` or `kind` is this tag."""
     for member in get_args(annotation):
         if _tag(member) == tag:
             return member  # type: ignore[no-any-return]
@@ -165,8 +167,8 @@ def _tagged(annotation: Any, tag: str) -> type | None:
 
 
 def _tag(member: Any) -> str | None:
-    """The `name` that picks this member of a union of options; None where it is no such member."""
-    names = [f.default for f in fields(member) if f.name == "name"] if is_dataclass(member) else []
+    """The `name` or `kind` that picks this member of a union of options; None where it is no such member."""
+    names = [f.default for f in fields(member) if f.name in ("name", "kind")] if is_dataclass(member) else []
     return str(names[0]) if names else None
 
 

@@ -19,6 +19,7 @@ from pinfold.errors import DataError
 from pinfold.evaluation.evaluate import EvaluationConfig
 from pinfold.graph.bipartite import build_graph
 from pinfold.index.answers import Answers
+from pinfold.memory import peak_memory
 from pinfold.models.gf_cf import GFCFConfig
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
@@ -26,8 +27,9 @@ from pinfold.models.mf import MFConfig
 from pinfold.models.pairwise import ObjectiveConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import ModelConfig
-from pinfold.pipeline import DataConfig, Fitted, RunConfig, Verdict, assemble, fit, judge, peak_memory
+from pinfold.pipeline import Fitted, Verdict, assemble, fit, judge
 from pinfold.progress import SILENT, Progress
+from pinfold.run import DataConfig, RunConfig
 from pinfold.sampling.pairs import SamplingConfig
 from pinfold.terminal import answers_table, diagnosis_text, example_text, neighbors_table, verdict_tables
 from pinfold.training.config import TrainConfig

@@ -1,6 +1,8 @@
-"""How much memory this process may still take."""
+"""How much memory this process may still take, and how much it has held."""
 
 import re
+import resource
+import sys
 from pathlib import Path
 
 UNLIMITED = 1 << 60  # cgroup v1 writes a number near 2^63 where there is no limit
@@ -48,3 +50,9 @@ def _text(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def peak_memory() -> int:
+    """The most memory this process has held, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

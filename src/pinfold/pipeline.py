@@ -1,74 +1,40 @@
 """The whole job, top to bottom, one line a stage: read this file first."""
 
 import hashlib
-import resource
-import sys
 import time
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from pinfold.arrays import Floats
-from pinfold.artifacts import check_place, is_folder, remove_folder
-from pinfold.config import options, parse, to_toml
-from pinfold.data.bundled import debian
-from pinfold.data.dataset import Dataset, load_dataset
-from pinfold.data.filters import filter_dataset
-from pinfold.data.interactions import Interactions
-from pinfold.data.splits import Part, Split, SplitConfig, split_events
+from pinfold.artifacts import check_place, remove_folder
+from pinfold.config import parse, to_toml
+from pinfold.data.dataset import Dataset
+from pinfold.data.splits import Part, Split, split_events
 from pinfold.embedding.artifact import KIND, Artifact, read_artifact, replace_metrics, write_artifact
 from pinfold.errors import ArtifactError, ConfigError
-from pinfold.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate, mean_metric
-from pinfold.evaluation.expected import ReproduceConfig
+from pinfold.evaluation.evaluate import Evaluation, evaluate, mean_metric
 from pinfold.evaluation.intervals import PairedTest, holm, paired_test
+from pinfold.features.encoders import Encoders
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Blend, Learned
 from pinfold.index.recommender import recommender
+from pinfold.memory import peak_memory
+from pinfold.models.interface import Context
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.popularity import PopularityConfig
-from pinfold.models.shelf import BlendConfig, ComputedConfig, ModelConfig, build, compute, member_weights
+from pinfold.models.shelf import BlendConfig, ComputedConfig, build, compute, member_weights
 from pinfold.progress import SILENT, Progress
+from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
 from pinfold.training.checkpoint import parameters
-from pinfold.training.config import TrainConfig
 from pinfold.training.loop import Keeping, Report, train
-from pinfold.training.space import TuneConfig
 
-BUNDLED = "debian"
-
-
-@options
-class DataConfig:
-    """Which data set, and what of it."""
-
-    path: Annotated[str, Field(description="a folder that `pinfold import` made, or 'debian' for the bundled data")]
-    test: Annotated[
-        str | None,
-        Field(description="folder with the test events, imported in the same way; for split.protocol 'files'"),
-    ] = None
-    min_user_events: Annotated[int, Field(ge=0, description="k-core: events a user must have; 0 keeps all")] = 0
-    min_item_events: Annotated[int, Field(ge=0, description="k-core: events an item must have; 0 keeps all")] = 0
-
-
-@options
-class RunConfig:
-    """A run file: everything that decides the result."""
-
-    data: DataConfig
-    model: ModelConfig
-    seed: Annotated[
-        int, Field(ge=0, lt=2**63, description="of the split, the first vectors, the batches and the bootstrap")
-    ] = 0
-    split: SplitConfig = SplitConfig()
-    train: TrainConfig = TrainConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    reproduce: Annotated[ReproduceConfig | None, Field(description="what should come out: `pinfold reproduce`")] = None
-    tune: Annotated[TuneConfig | None, Field(description="what may be varied: `pinfold tune`")] = None
+Validate = Callable[[Learned], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +45,7 @@ class Fitted:
     report: Report  # of no epochs for a model that needs no training
     parameters: dict[str, Floats]
     seconds: float
+    encoders: Encoders | None = None  # of item attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +71,12 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
         PinfoldError: data, options or folder are not as they should be.
     """
     check_place(out, KIND, replace=replace_old)
-    run = replace(run, reproduce=None, tune=None)  # neither decides what is learned
+    run = replace(run, reproduce=None, tune=None, study=None)  # none decides what is learned
     if run.data.test is not None and run.split.protocol != "files":
         raise ConfigError(f"data.test is set, but split.protocol {run.split.protocol!r} does not use it; set 'files'")
     dataset = load_data(run.data)
     split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
-    fitted = fit(run, split, checkpoints=out, progress=progress)
+    fitted = fit(run, split, contexts=contexts_of(run, dataset), checkpoints=out, progress=progress)
     artifact = assemble(run, dataset, split, fitted)
     write_artifact(out, artifact, fitted.parameters, replace=replace_old)
     n_members = len(run.model.members) if isinstance(run.model, BlendConfig) else 0
@@ -119,57 +86,57 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
     return artifact
 
 
-def load_data(config: DataConfig) -> Dataset:
-    """The data set of a run, cut down to its k-core."""
-    if config.path != BUNDLED and not is_folder(Path(config.path)):
-        raise ConfigError(
-            f"data.path {config.path!r}: no data set there; make one with `pinfold import FILE --out {config.path}`, "
-            f"or use {BUNDLED!r}, the bundled one"
-        )
-    dataset = debian() if config.path == BUNDLED else load_dataset(Path(config.path))
-    return filter_dataset(dataset, config.min_user_events, config.min_item_events)
+def fit(
+    run: RunConfig,
+    split: Split,
+    *,
+    contexts: Contexts = Context,
+    checkpoints: Path | None = None,
+    progress: Progress = SILENT,
+) -> Fitted:
+    """The run's model, selected on the validation part, and refitted on all known events if the run says so.
 
-
-def load_test(config: DataConfig, dataset: Dataset) -> Interactions | None:
-    """The given test events in the rows of `dataset`; events of users or items it does not have are left out."""
-    if config.test is None:
-        return None
-    test = load_dataset(Path(config.test))
-    users = np.array([dataset.users.row_or(name, -1) for name in test.users.all], np.int32)[test.interactions.users]
-    items = np.array([dataset.items.row_or(name, -1) for name in test.items.all], np.int32)[test.interactions.items]
-    known = (users >= 0) & (items >= 0)
-    return Interactions.of(users[known], items[known], len(dataset.users), len(dataset.items))
-
-
-def fit(run: RunConfig, split: Split, *, checkpoints: Path | None = None, progress: Progress = SILENT) -> Fitted:
-    """The run's model, selected on the validation part, and refitted on all known events if the run says so."""
+    `contexts` says what may be learned from beside a graph, given the events that the graph is made of.
+    """
     if isinstance(run.model, BlendConfig):
-        return _fit_blend(run, run.model, split, checkpoints, progress)
+        return _fit_blend(run, run.model, split, contexts, checkpoints, progress)
     started = time.perf_counter()
-    events = split.known if run.train.refit else split.train
     validate = _validator(run, split)
     if isinstance(run.model, ComputedConfig):
-        with progress.task(run.model.name):
-            learned = compute(run.model, build_graph(split.train))
-            score = validate(learned) if validate else None
-            if run.train.refit and validate:
-                del learned  # EASE's matrix is large, and two may not fit
-                learned = compute(run.model, build_graph(events))
-        seconds = time.perf_counter() - started
-        return Fitted(learned, Report(0, 0, score, seconds, ()), {}, seconds)
-    identity = _identity(run, split)
+        learned, context, report = _compute(run, run.model, split, contexts, validate, progress)
+        return Fitted(learned, report, {}, time.perf_counter() - started, context.item_encoders())
+    identity, context = _identity(run, split), contexts(split.train)
     keeping = [Keeping(path, identity) for path in _checkpoints(checkpoints)] if checkpoints else [None, None]
-    model = build(run.model, build_graph(split.train), run.seed)
+    model = build(run.model, build_graph(split.train), run.seed, context)
     report = train(model, run.train, run.seed, validate=validate, keeping=keeping[0], progress=progress)
     if run.train.refit and validate:
-        model = build(run.model, build_graph(events), run.seed)
+        context = contexts(split.known)
+        model = build(run.model, build_graph(split.known), run.seed, context)
         same_length = replace(run.train, epochs=report.best_epoch, seconds=None)
         train(model, same_length, run.seed, keeping=keeping[1], progress=progress)
-    return Fitted(model.embed(), report, parameters(model.module()), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Fitted(model.embed(), report, parameters(model.module()), seconds, context.item_encoders())
+
+
+def _compute(
+    run: RunConfig, config: ComputedConfig, split: Split, contexts: Contexts, validate: Validate | None,
+    progress: Progress,
+) -> tuple[Learned, Context, Report]:  # fmt: skip
+    """A model that needs no training, scored on the validation part."""
+    started = time.perf_counter()
+    with progress.task(config.name):
+        context = contexts(split.train)
+        learned = compute(config, build_graph(split.train), context, run.seed)
+        score = validate(learned) if validate else None
+        if run.train.refit and validate:
+            del learned  # EASE's matrix is large, and two may not fit
+            context = contexts(split.known)
+            learned = compute(config, build_graph(split.known), context, run.seed)
+    return learned, context, Report(0, 0, score, time.perf_counter() - started, ())
 
 
 def _fit_blend(
-    run: RunConfig, config: BlendConfig, split: Split, checkpoints: Path | None, progress: Progress
+    run: RunConfig, config: BlendConfig, split: Split, contexts: Contexts, checkpoints: Path | None, progress: Progress
 ) -> Fitted:
     """Every member as if alone; the blend's validation score where the members learned from `split.train` alone."""
     started = time.perf_counter()
@@ -178,6 +145,7 @@ def _fit_blend(
         fit(
             replace(run, model=member),
             split,
+            contexts=contexts,
             checkpoints=_of_member(checkpoints, k) if checkpoints else None,
             progress=progress,
         )
@@ -188,7 +156,8 @@ def _fit_blend(
     score = validate(learned) if validate else None
     seconds = time.perf_counter() - started
     kept = {f"member{k}.{name}": table for k, one in enumerate(fitted) for name, table in one.parameters.items()}
-    return Fitted(learned, Report(0, 0, score, seconds, ()), kept, seconds)
+    encoders = next((one.encoders for one in fitted if one.encoders is not None), None)  # the same for all
+    return Fitted(learned, Report(0, 0, score, seconds, ()), kept, seconds, encoders)
 
 
 def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> Artifact:
@@ -211,7 +180,7 @@ def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> 
     }
     return Artifact(
         fitted.learned, graph, valid.pairs(), split.test, dataset.users, dataset.items, dataset.user_table,
-        dataset.item_table, to_toml(run), metrics,
+        dataset.item_table, to_toml(run), metrics, fitted.encoders,
     )  # fmt: skip
 
 
@@ -264,13 +233,7 @@ def _run_of(artifact: Artifact, path: Path) -> RunConfig:
         raise ArtifactError(f"{path}/run.toml: is not what Pinfold writes: {error}") from error
 
 
-def peak_memory() -> int:
-    """The most memory this process has held, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _validator(run: RunConfig, split: Split) -> Callable[[Learned], float] | None:
+def _validator(run: RunConfig, split: Split) -> Validate | None:
     """How what a model learned scores on the validation part."""
     part = split.valid
     if part is None:

@@ -12,6 +12,7 @@ from pinfold.artifacts import Folder, open_folder, writing
 from pinfold.embedding.store import read_learned, write_learned
 from pinfold.errors import ArtifactError
 from pinfold.graph.csr import Csr
+from pinfold.graph.interests import Interests, InterestsConfig
 from pinfold.graph.learned import Blend, DenseSimilarity, ItemSimilarity, Layer, Layered, Learned
 
 
@@ -274,4 +275,73 @@ def test_a_member_that_is_not_finite_is_refused_by_name(tmp_path: Path) -> None:
     with writing(tmp_path / "out", "artifact") as folder:
         write_learned(folder, Blend((learned.members[0], bad), np.ones(2, np.float32)))
     with pytest.raises(ArtifactError, match=r"member1_dense_weights\.npy: holds numbers that are not finite"):
+        read_learned(open_folder(tmp_path / "out"))
+
+
+def interests() -> Interests:
+    """Three users of two, no and one interest."""
+    medoids, importance = np.array([3, 0, 1], np.int32), np.array([2, 1.5, 3], np.float32)
+    config = InterestsConfig(users="medoids", threshold=0.7, most_items=9, decay=0.2, asked=2, merge="weighted")
+    return Interests(table(4), np.array([0, 2, 2, 3]), medoids, importance, config)
+
+
+@pytest.mark.parametrize("prefix", ["", "member1_"])
+def test_interests(tmp_path: Path, prefix: str) -> None:
+    learned = interests()
+    with writing(tmp_path / "out", "artifact") as folder:
+        write_learned(folder, learned, prefix)
+    found = read_learned(open_folder(tmp_path / "out"), prefix)
+    assert isinstance(found, Interests)
+    assert found.config == learned.config
+    for name in ("items", "ptr", "medoids", "importance"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(learned, name))
+        assert isinstance(getattr(found, name), np.memmap)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({}, "do not fit together: the mean is no item"),
+        ({"users": "several"}, r"interests\.json: users: "),
+        ({"users": "last", "ask": 3}, r"interests\.json: ask: unknown option; did you mean 'asked'"),
+        ({"users": "last", "asked": 0}, r"interests\.json: asked: "),
+        ({"users": "last", "decay": "much"}, r"interests\.json: decay: "),
+    ],
+)
+def test_refuses_interests_of_which_nobody_knows_what_they_are(
+    tmp_path: Path, said: dict[str, object], message: str
+) -> None:
+    with writing(tmp_path / "out", "artifact") as folder:
+        write_learned(folder, interests())
+        folder.json("interests.json", said)
+    with pytest.raises(ArtifactError, match=message):
+        read_learned(open_folder(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("interest_medoids", np.array([3, 0, 4], np.int32), "do not fit together: medoids must lie in"),
+        ("interest_medoids", np.array([3, 0, 1]), r"interest_medoids\.npy.* int32"),
+        ("interest_ptr", np.array([0, 2, 1, 3]), "do not fit together: ptr must rise"),
+        ("interest_importance", np.array([2, 1, np.nan], np.float32), r"interest_importance\.npy: holds numbers that"),
+        ("interest_importance", np.array([1, 2, 3], np.float32), "do not fit together: importance must .* not rise"),
+        ("item_vectors", np.full((4, 3), np.inf, np.float32), r"item_vectors\.npy: holds numbers that are not finite"),
+    ],
+)
+def test_refuses_damaged_interests_by_name(
+    tmp_path: Path, name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], message: str
+) -> None:
+    with writing(tmp_path / "out", "artifact") as folder:
+        write_learned(folder, interests())
+        folder.array(f"{name}.npy", array)
+    with pytest.raises(ArtifactError, match=message):
+        read_learned(open_folder(tmp_path / "out"))
+
+
+def test_missing_interests_are_named(tmp_path: Path) -> None:
+    with writing(tmp_path / "out", "artifact") as folder:
+        folder.array("item_vectors.npy", table(4))
+        folder.json("interests.json", {"users": "last"})
+    with pytest.raises(ArtifactError, match=r"has no interest_ptr\.npy"):
         read_learned(open_folder(tmp_path / "out"))

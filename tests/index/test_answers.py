@@ -1,6 +1,7 @@
 """Answers by id."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,9 +12,12 @@ from pinfold.data.interactions import Interactions
 from pinfold.data.tables import Table
 from pinfold.data.vocab import Vocab
 from pinfold.embedding.artifact import Artifact
-from pinfold.errors import DataError
+from pinfold.errors import ConfigError, DataError
 from pinfold.graph.bipartite import build_graph
+from pinfold.graph.interests import InterestsConfig, make_interests
+from pinfold.graph.learned import DenseSimilarity, Learned
 from pinfold.index.answers import Answer, Answers, Reason
+from pinfold.index.vectors import similar_users
 
 
 def artifact(*, titles: bool) -> Artifact:
@@ -59,10 +63,45 @@ def test_similar_is_by_cosine_and_leaves_itself_out() -> None:
     assert [a.score for a in found] == pytest.approx([0.8, 1 / np.sqrt(5)])
 
 
-@pytest.mark.parametrize(("ask", "message"), [("user", "no user"), ("item", "no item"), ("items", "no items given")])
+def test_similar_users_are_by_the_cosine_of_their_vectors() -> None:
+    """Collections as things to be found: the related ones, by name where they have names."""
+    users = np.array([[1, 0], [9, 9], [0, 0], [-1, 0], [3, 1]], np.float32)
+    ids = Vocab([f"u{u}" for u in range(5)], "user")
+    titles = Table({"title": np.array(["A", None, "C", "D", "E"], dtype=object)}, 5)
+    plain = artifact(titles=True)
+    events = Interactions.of(np.zeros(1, np.int32), np.zeros(1, np.int32), 5, 3)
+    items = np.eye(3, 2, dtype=np.float32)
+    learned = Embeddings(users, items, items)
+    whole = replace(plain, learned=learned, users=ids, user_table=titles, graph=build_graph(events), valid=events)
+    found = Answers(whole).similar_users("u0", 3)
+    assert [(a.rank, a.id, a.title) for a in found] == [(1, "u4", "E"), (2, "u1", None), (3, "u2", "C")]
+    assert [a.score for a in found] == pytest.approx([3 / np.sqrt(10), 1 / np.sqrt(2), 0])
+    assert len(Answers(whole).similar_users("u0", 50)) == 4, "all but the user"
+    assert Answers(whole).similar_users("u2", 3) == [], "a vector of zeros is like nothing"
+    rows = np.array([2, 3], np.int32)
+    assert similar_users(users, rows, 2).ids.tolist() == [[-1, -1], [2, 1]]
+    untitled = Answers(replace(whole, user_table=Table({}, 5)))
+    assert [a.title for a in untitled.similar_users("u0", 2)] == [None, None]
+
+
+@pytest.mark.parametrize("kind", ["similarity", "interests"])
+def test_users_without_one_vector_are_not_compared(kind: str) -> None:
+    plain = artifact(titles=True)
+    learned: Learned = DenseSimilarity(np.zeros((3, 3), np.float32))
+    if kind == "interests":
+        items = np.eye(3, 2, dtype=np.float32)
+        learned = make_interests(items, plain.graph.user_items, None, InterestsConfig(users="medoids"))
+    with pytest.raises(ConfigError, match="no single vector for each user"):
+        Answers(replace(plain, learned=learned)).similar_users("u0", 1)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"), [("user", "no user"), ("other", "no user"), ("item", "no item"), ("items", "no items given")]
+)
 def test_unknown_ids(ask: str, message: str) -> None:
     answers = Answers(artifact(titles=True))
     asks: dict[str, Callable[[], list[Answer]]] = {
+        "other": lambda: answers.similar_users("nobody", 1),
         "user": lambda: answers.for_user("nobody", 1),
         "item": lambda: answers.similar("nothing", 1),
         "items": lambda: answers.for_items([], 1),

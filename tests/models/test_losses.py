@@ -27,6 +27,7 @@ from pinfold.models.losses import (
     mean_over_users,
     sampled_softmax,
     total,
+    weighted_mean,
 )
 
 CONFIGS: list[LossConfig] = [
@@ -258,3 +259,27 @@ def test_threads_do_not_change_a_bit(config: LossConfig, owned: bool) -> None:
             assert first is not None
             assert second is not None
             assert torch.equal(first, second)
+
+
+def test_weighted_mean_by_hand() -> None:
+    values = doubles(1, 2, 6)
+    assert weighted_mean(values).item() == 3
+    assert weighted_mean(values, doubles(1.5, 1.5, 0)).item() == 1.5
+    assert weighted_mean(values, doubles(0.5, 0, 2)).item() == pytest.approx(12.5 / 3)
+    shares = [weighted_mean(values[part], doubles(0.5, 0, 2)[part], 3) for part in (slice(0, 2), slice(2, 3))]
+    assert sum(share.item() for share in shares) == pytest.approx(12.5 / 3)
+    assert weighted_mean(values[:2], whole=3).item() + weighted_mean(values[2:], whole=3).item() == 3
+
+
+def test_weighted_mean_is_the_same_on_any_number_of_threads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values, weights = torch.randn(100_003, generator=generator), torch.rand(100_003, generator=generator)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append((weighted_mean(values, weights).item(), weighted_mean(values).item()))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+    assert found[0][1] == (total(values) / len(values)).item()  # what the losses had before there were weights

@@ -19,7 +19,7 @@ from pinfold.models.losses import (
     SoftmaxConfig,
 )
 from pinfold.models.mf import MF, MFConfig
-from pinfold.models.pairwise import LEAST_ROWS, ObjectiveConfig, Pairwise, _product, distinct, with_length
+from pinfold.models.pairwise import LEAST_ROWS, ObjectiveConfig, Pairwise, distinct, product, with_length
 from pinfold.sampling.pairs import PairBatch, SamplingConfig
 
 SOFTMAX = SoftmaxConfig(temperature=0.5, log_q=True)
@@ -92,7 +92,7 @@ def twin(graph: BipartiteGraph, objective: ObjectiveConfig, batch: PairBatch, us
     return torch.stack(means).mean() + objective.l2 * squares / 2 / len(batch.positives)
 
 
-@pytest.mark.parametrize(
+every_objective = pytest.mark.parametrize(
     "objective",
     [
         ObjectiveConfig(),
@@ -123,6 +123,9 @@ def twin(graph: BipartiteGraph, objective: ObjectiveConfig, batch: PairBatch, us
         + ["shared"] * o.sampling.shared + ["per-user"] * o.per_user + ["hardest"] * bool(o.hardest)
     ),
 )  # fmt: skip
+
+
+@every_objective
 def test_loss_and_gradient_against_loops(graph: BipartiteGraph, objective: ObjectiveConfig) -> None:
     encoder, model = pairwise(graph, objective)
     batch = next(model.batches(np.random.default_rng(0)))
@@ -137,6 +140,26 @@ def test_loss_and_gradient_against_loops(graph: BipartiteGraph, objective: Objec
         assert table.grad is not None
         assert wanted.grad is not None
         torch.testing.assert_close(table.grad.double(), wanted.grad, rtol=1e-3, atol=1e-5)
+
+
+@every_objective
+def test_shares_of_a_batch_add_up_to_its_loss_and_gradient(graph: BipartiteGraph, objective: ObjectiveConfig) -> None:
+    objective = replace(objective, l2=0.3)
+    encoder, model = pairwise(graph, objective)
+    twin_encoder, twin_model = pairwise(graph, objective)
+    batch = next(model.batches(np.random.default_rng(0)))
+    whole = model.loss(batch)
+    whole.backward()  # type: ignore[no-untyped-call]
+    parts = [model.share(batch, rank, 3) for rank in range(3)]
+    losses = [twin_model.loss(part) for part in parts if part is not None]
+    for loss in losses:
+        loss.backward()  # type: ignore[no-untyped-call]  # gradients add up on the tables
+    assert len(losses) == 3
+    assert sum(loss.item() for loss in losses) == pytest.approx(whole.item(), rel=1e-5)
+    for table, other in ((encoder.users, twin_encoder.users), (encoder.items, twin_encoder.items)):
+        assert table.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(other.grad, table.grad, rtol=1e-3, atol=1e-6)
 
 
 def test_a_user_whose_every_negative_is_taken_gives_a_finite_gradient() -> None:
@@ -196,11 +219,11 @@ def test_products_and_threads(shape: tuple[int, int]) -> None:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             left, right = (table.clone().requires_grad_() for table in tables)
-            product = _product(left, right)
-            product.backward(weights)  # type: ignore[no-untyped-call]
+            made = product(left, right)
+            made.backward(weights)  # type: ignore[no-untyped-call]
             assert left.grad is not None
             assert right.grad is not None
-            found.append((product.detach(), left.grad, right.grad))
+            found.append((made.detach(), left.grad, right.grad))
     finally:
         torch.set_num_threads(before)
     for other in found[1:]:

@@ -30,7 +30,7 @@ from pinfold.models.shelf import (
     member_weights,
 )
 from pinfold.models.slim import SLIMConfig
-from pinfold.pipeline import RunConfig
+from pinfold.run import RunConfig
 
 
 @pytest.mark.parametrize(("config", "made"), [(PopularityConfig(), Embeddings), (ItemKNNConfig(), ItemSimilarity)])

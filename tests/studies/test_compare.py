@@ -25,8 +25,8 @@ from pinfold.graph.learned import Blend, Learned
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import BlendConfig, ComputedConfig, ModelConfig, build, compute, member_weights
-from pinfold.pipeline import RunConfig
 from pinfold.progress import SILENT, Progress, Silent
+from pinfold.run import RunConfig
 from pinfold.studies import compare as study
 from pinfold.studies import trial as trials
 from pinfold.studies.abilities import ABILITIES, abilities

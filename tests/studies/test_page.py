@@ -12,8 +12,8 @@ from pinfold.data.dataset import save_dataset
 from pinfold.data.synthetic import two_tastes
 from pinfold.errors import ArtifactError
 from pinfold.evaluation.intervals import Interval
-from pinfold.pipeline import RunConfig
 from pinfold.progress import Progress
+from pinfold.run import RunConfig
 from pinfold.studies import plots
 from pinfold.studies.compare import compare, compare_config
 from pinfold.studies.comparison import Comparison

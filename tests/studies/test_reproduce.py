@@ -18,8 +18,9 @@ from pinfold.data.synthetic import two_tastes
 from pinfold.errors import ArtifactError, ConfigError, DataError
 from pinfold.evaluation.expected import ReproduceConfig
 from pinfold.evaluation.intervals import Interval
-from pinfold.pipeline import RunConfig, evaluate_artifact, fit, train_run
+from pinfold.pipeline import evaluate_artifact, fit, train_run
 from pinfold.progress import Progress
+from pinfold.run import RunConfig
 from pinfold.studies import reproduce as study
 from pinfold.studies.reproduce import reproduce
 from pinfold.studies.results import Look, Reproduction, SeedResult, spread

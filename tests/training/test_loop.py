@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +26,7 @@ from pinfold.data.interactions import Interactions
 from pinfold.data.synthetic import two_tastes
 from pinfold.errors import ArtifactError, ConfigError, TrainingError
 from pinfold.graph.bipartite import BipartiteGraph, build_graph
-from pinfold.graph.learned import Vectors
+from pinfold.graph.learned import Trained
 from pinfold.models.interface import Trainable
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.losses import BilateralSoftmaxConfig, BinaryConfig, BPRConfig, LossConfig, SoftmaxConfig
@@ -32,6 +34,7 @@ from pinfold.models.mf import MFConfig
 from pinfold.models.pairwise import ObjectiveConfig
 from pinfold.models.shelf import build
 from pinfold.progress import Task
+from pinfold.sampling.ahead import Ahead
 from pinfold.sampling.pairs import SamplingConfig
 from pinfold.training import checkpoint
 from pinfold.training.checkpoint import load_checkpoint
@@ -67,7 +70,7 @@ class Noisy(nn.Module):
     def n_batches(self) -> int:
         return 2
 
-    def batches(self, rng: np.random.Generator) -> Iterator[float]:
+    def batches(self, rng: np.random.Generator, epoch: int = 1) -> Iterator[float]:  # noqa: ARG002
         yield from rng.normal(size=2).tolist()
 
     def loss(self, batch: float) -> Tensor:
@@ -88,7 +91,7 @@ class Scripted:
         self.scores = list(scores)
         self.shown: list[list[float]] = []
 
-    def __call__(self, vectors: Vectors) -> float:
+    def __call__(self, vectors: Trained) -> float:
         assert isinstance(vectors, Embeddings)
         self.shown.append(vectors.users[0].tolist())
         return self.scores[len(self.shown) - 1]
@@ -165,8 +168,9 @@ def test_time_enough_changes_nothing() -> None:
 def test_watching_goes_into_the_history_and_decides_nothing() -> None:
     seen: list[int] = []
 
-    def watch(epoch: int, vectors: Vectors) -> dict[str, float]:
+    def watch(epoch: int, vectors: Trained) -> dict[str, float]:
         seen.append(epoch)
+        assert isinstance(vectors, Embeddings)
         return {"first": float(vectors.items[0, 0])}
 
     watched, alone = Noisy(), Noisy()
@@ -249,7 +253,7 @@ def test_stopped_anywhere_and_resumed_is_the_uninterrupted_run(tmp_path: Path, e
     whole = Noisy()
     expected = train(whole, config, 3, validate=Scripted(*scores))
 
-    def stop(vectors: Vectors) -> float:
+    def stop(vectors: Trained) -> float:
         looks.append(0)
         if len(looks) == epoch:
             raise StopError
@@ -350,7 +354,7 @@ RUN = TrainConfig(epochs=12, learning_rate=0.05, validate_every=2, patience=3, c
 PER_EPOCH = 5  # 480 edges in batches of 100
 
 
-def score(vectors: Vectors) -> float:
+def score(vectors: Trained) -> float:
     """A number that any change of a bit changes, and that goes up and down."""
     assert isinstance(vectors, Embeddings)
     return float(
@@ -360,7 +364,9 @@ def score(vectors: Vectors) -> float:
 
 def timeless(report: Report) -> dict[str, Any]:
     """A report without what the clock decides."""
-    history = [{k: v for k, v in entry.items() if k != "seconds"} for entry in report.history]
+    history = [
+        {k: v for k, v in entry.items() if k not in ("seconds", "waited", "stepped")} for entry in report.history
+    ]
     return {"epochs": report.epochs, "best_epoch": report.best_epoch, "score": report.best_score, "history": history}
 
 
@@ -382,23 +388,23 @@ class Killer:
     def n_batches(self) -> int:
         return self._model.n_batches()
 
-    def batches(self, rng: np.random.Generator) -> Iterator[Any]:
-        for batch in self._model.batches(rng):
+    def batches(self, rng: np.random.Generator, epoch: int = 1) -> Iterator[Any]:
+        for batch in self._model.batches(rng, epoch):
             self.hear("batch")
             yield batch
 
     def loss(self, batch: Any) -> Tensor:
         return self._model.loss(batch)
 
-    def embed(self) -> Vectors:
+    def embed(self) -> Trained:
         return self._model.embed()
 
 
-def live(folder: Path, what: str = "never", when: int = 0) -> tuple[Vectors, dict[str, Any], int]:
+def live(folder: Path, what: str = "never", when: int = 0) -> tuple[Trained, dict[str, Any], int]:
     """One life of the run: its vectors and report, and how many batches this life has seen."""
     model = Killer(build(MODEL, build_graph(two_tastes().interactions), 0), what, when)
 
-    def validate(vectors: Vectors) -> float:
+    def validate(vectors: Trained) -> float:
         model.hear("look")
         return score(vectors)
 
@@ -437,11 +443,9 @@ def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(tmp_path: Path)
     assert not list((tmp_path / "c").glob("*.partial"))
 
 
-if __name__ == "__main__":
-    live(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
-
-
-def test_the_step_size_falls_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The step sizes that the optimizer is given."""
     seen: list[float] = []
     step = torch.optim.Adam.step
 
@@ -450,9 +454,83 @@ def test_the_step_size_falls_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         return step(self, *rest)
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
-    model = Noisy()
-    train(model, every_epoch(epochs=6, decay_epochs=4), 0)
-    per_epoch = seen[:: model.n_batches()]
-    assert per_epoch == pytest.approx([0.1, 0.075, 0.05, 0.025, 0.002, 0.002])
+    return seen
+
+
+def test_the_step_size_falls_in_a_line(rates: list[float]) -> None:
+    train(Noisy(), every_epoch(epochs=6, decay_epochs=4), 0)
+    assert rates[::2] == pytest.approx([0.1, 0.075, 0.05, 0.025, 0.002, 0.002])
+    assert rates[1::2] == rates[::2]
     train(Noisy(), every_epoch(epochs=2), 0)
-    assert seen[-1] == 0.1
+    assert rates[-1] == 0.1
+
+
+def test_the_step_size_rises_step_by_step_and_falls_by_a_factor(rates: list[float]) -> None:
+    train(Noisy(), every_epoch(epochs=4, warmup_steps=4, decay="exponential", decay_rate=0.5), 0)
+    expected = [0.025, 0.05, 0.0375, 0.05, 0.025, 0.025, 0.0125, 0.0125]  # two steps an epoch
+    assert rates == pytest.approx(expected)
+
+
+def test_options_of_two_decays_do_not_fit() -> None:
+    with pytest.raises(ConfigError, match=r"train.decay_epochs = 3 belongs to train.decay 'linear'"):
+        train(Noisy(), every_epoch(decay="exponential", decay_epochs=3), 0)
+
+
+class Early:
+    """A model whose batches are made ahead, and which may fail at a step."""
+
+    def __init__(self, pause: float = 0.0, fails_at: int = -1) -> None:
+        self.model = Noisy(nan_at=fails_at)
+        self.pause = pause
+
+    def module(self) -> nn.Module:
+        return self.model
+
+    def n_batches(self) -> int:
+        return self.model.n_batches()
+
+    def batches(self, rng: np.random.Generator, epoch: int = 1) -> Iterator[float]:
+        return Ahead(self._slow(self.model.batches(rng, epoch)))
+
+    def _slow(self, batches: Iterator[float]) -> Iterator[float]:
+        for batch in batches:
+            time.sleep(self.pause)
+            yield batch
+
+    def loss(self, batch: float) -> Tensor:
+        return self.model.loss(batch)
+
+    def embed(self) -> Embeddings:
+        return self.model.embed()
+
+
+def test_batches_made_ahead_teach_the_same_and_waiting_is_counted() -> None:
+    early, plain = Early(pause=0.02), Noisy()
+    report, expected = train(early, every_epoch(), 0), train(plain, every_epoch(), 0)
+    assert early.model.numbers.tolist() == plain.numbers.tolist()
+    for entry, wanted in zip(report.history, expected.history, strict=True):
+        assert entry["loss"] == wanted["loss"]
+        assert 0.02 < entry["waited"] <= entry["stepped"] <= entry["seconds"]
+        assert "waited" not in wanted
+
+
+def test_no_thread_is_left_when_training_fails() -> None:
+    with pytest.raises(TrainingError, match="the loss is nan") as caught:  # whose traceback still knows the iterator
+        train(Early(fails_at=1), every_epoch(), 0)
+    assert not [thread for thread in threading.enumerate() if thread.name == "pinfold-ahead"]
+    assert caught.value.__traceback__ is not None
+
+
+def test_resumed_in_the_middle_of_warm_up(tmp_path: Path) -> None:
+    options = {"epochs": 4, "warmup_steps": 7, "decay": "exponential", "decay_rate": 0.8, "checkpoint_seconds": 0}
+    whole, resumed = Noisy(), Noisy()
+    expected = train(whole, every_epoch(**options), 0)
+    train(Noisy(), every_epoch(**{**options, "epochs": 2}), 0, keeping=Keeping(tmp_path / "c", "run"))
+    report = train(resumed, every_epoch(**options), 0, keeping=Keeping(tmp_path / "c", "run"))
+    assert resumed.steps == 4
+    assert resumed.numbers.tolist() == whole.numbers.tolist()
+    assert timeless(report) == timeless(expected)
+
+
+if __name__ == "__main__":
+    live(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

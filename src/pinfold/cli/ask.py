@@ -1,5 +1,6 @@
 """Commands that ask an artifact: recommend, similar, explain."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,18 +33,35 @@ def recommend(artifact: Path, *, user: str | None = None, items: str | None = No
 
 
 @app.command
-def similar(artifact: Path, *, item: str, k: K = 10, as_json: Json = False) -> None:
-    """The items most like one item.
+def similar(artifact: Path, *, item: str | None = None, user: str | None = None, attributes: str | None = None,
+            users: str | None = None, k: K = 10, as_json: Json = False) -> None:  # fmt: skip
+    """The items most like one item, even one that is new, or the users (collections) most like one user.
 
-    Example: pinfold similar out --item python3-numpy
+    Examples: pinfold similar out --item python3-numpy; pinfold similar out --user jupyter-notebook;
+    pinfold similar out --attributes '{"description": "numerical arrays"}' --users jupyter-notebook
 
     Args:
         artifact: A folder that `pinfold train` made.
         item: The id of an item.
-        k: How many items.
+        user: The id of a user of the training data.
+        attributes: What is known of a new item, as a JSON object with the columns of the item table.
+        users: Ids of users (collections) that already have the new item, separated by commas.
+        k: How many of them.
         as_json: Print JSON instead of a table.
     """
-    show_answers(open_answers(artifact, k).similar(item, k), f"like {item}", as_json=as_json)
+    from pinfold.errors import ConfigError
+
+    if sum(given is not None for given in (item, user, attributes)) != 1:
+        raise ConfigError("say like what: --item ID, --user ID or --attributes JSON, one of them")
+    if users is not None and attributes is None:
+        raise ConfigError("--users says who has a new item; describe it with --attributes JSON")
+    known = None if attributes is None else given_attributes(attributes)
+    answers = open_answers(artifact, k)
+    if known is not None:
+        found = answers.similar_to_fresh(known, split_ids(users or ""), k)
+    else:
+        found = answers.similar(item, k) if item is not None else answers.similar_users(str(user), k)
+    show_answers(found, f"like {item or user or 'the new item'}", as_json=as_json)
 
 
 @app.command
@@ -81,7 +99,25 @@ def given_items(user: str | None, items: str | None) -> list[str]:
 
     if (user is None) == (items is None):
         raise ConfigError("say for whom: either --user ID or --items ID,ID,...")
-    return [name.strip() for name in (items or "").split(",") if name.strip()]
+    return split_ids(items or "")
+
+
+def split_ids(text: str) -> list[str]:
+    """Ids separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def given_attributes(text: str) -> "dict[str, object]":
+    """A JSON object."""
+    from pinfold.errors import ConfigError
+
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--attributes: not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f'--attributes: expected a JSON object such as {{"title": "..."}}, got {text[:60]!r}')
+    return found
 
 
 def open_answers(artifact: Path, k: int) -> "Answers":

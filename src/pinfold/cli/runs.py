@@ -18,7 +18,8 @@ def train(run: Path, out: Path, *, set_: Set = (), replace: Replace = False) -> 
         replace: Replace an older folder of that name.
     """
     from pinfold.config import read_run
-    from pinfold.pipeline import RunConfig, train_run
+    from pinfold.pipeline import train_run
+    from pinfold.run import RunConfig
     from pinfold.terminal import OUT, TerminalProgress
 
     artifact = train_run(read_run(run, RunConfig, set_), out, replace_old=replace, progress=TerminalProgress())

@@ -12,10 +12,12 @@ from pydantic import Field
 
 from pinfold.arrays import Bools, Doubles, Ints, Longs
 from pinfold.config import options
-from pinfold.data.interactions import Interactions
+from pinfold.data.interactions import NO_TIME, Interactions
 from pinfold.errors import DataError
 
-ProtocolName = Literal["random", "leave-last-out", "time-cut", "held-out-collections", "files", "none"]
+ProtocolName = Literal[
+    "random", "leave-last-out", "time-cut", "held-out-collections", "newest-collections", "files", "none"
+]
 
 
 @options
@@ -27,7 +29,8 @@ class SplitConfig:
         Field(
             description="random: a share of each user's events; leave-last-out: each user's newest event; "
             "time-cut: the newest events of all; held-out-collections: whole users (collections), half of each one's "
-            "events given; files: the test events are in data.test; none: learn from everything, judge nothing"
+            "events given; newest-collections: the same with those that came last, such as baskets; files: the test "
+            "events are in data.test; none: learn from everything, judge nothing"
         ),
     ] = "random"
     test_share: Annotated[float, Field(gt=0, lt=1, description="share of events (or users) in the test part")] = 0.2
@@ -97,7 +100,7 @@ def split_events(events: Interactions, config: SplitConfig, seed: int, test: Int
     match config.protocol:
         case "none":
             return Split(events, events, None, None)
-        case "held-out-collections":
+        case "held-out-collections" | "newest-collections":
             return _hold_out_users(events, config, rng)
         case "files":
             if test is None:
@@ -167,6 +170,11 @@ def _hold_out_users(events: Interactions, config: SplitConfig, rng: np.random.Ge
     """Whole users leave the training part; half of each one's events are given, the others are to be found."""
     counts = np.bincount(events.users, minlength=events.n_users)
     able = rng.permutation(np.flatnonzero(counts >= config.min_events))
+    if config.protocol == "newest-collections":
+        _need_times(events, config)
+        newest = np.full(events.n_users, NO_TIME)
+        np.maximum.at(newest, events.users, events.times)
+        able = able[np.argsort(-newest[able], kind="stable")]
     n_test = round(len(able) * config.test_share)
     n_valid = round((len(able) - n_test) * config.valid_share)
     hidden = _share_of_each(events, config.min_events, 0.5, rng.random(len(events)))

@@ -17,10 +17,15 @@ from pinfold.data.tables import Table, read_table, write_table
 from pinfold.data.vocab import Vocab
 from pinfold.embedding.store import read_learned, write_learned
 from pinfold.errors import ArtifactError
+from pinfold.features.encoders import Encoders
+from pinfold.features.store import read_encoders, write_encoders
 from pinfold.graph.bipartite import BipartiteGraph, read_graph, write_graph
+from pinfold.graph.convolved import Convolved
+from pinfold.graph.interests import Interests
 from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
 
 KIND = "artifact"
+FEATURES = "feature_"  # what names of encoders' files begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Artifact:
     item_table: Table
     run: str  # the resolved run file, TOML
     metrics: dict[str, Any]
+    encoders: Encoders | None = None  # of item attributes, for models that learn from content
 
     def known(self) -> Interactions:
         """Every event but those of the test part: what users have, and should not be recommended again."""
@@ -52,6 +58,8 @@ def write_artifact(path: Path, artifact: Artifact, parameters: dict[str, Floats]
     with writing(path, KIND, replace=replace) as folder:
         write_learned(folder, artifact.learned)
         write_graph(folder, artifact.graph)
+        if artifact.encoders is not None:
+            write_encoders(folder, artifact.encoders, FEATURES)
         _write_events(folder, "valid", artifact.valid)
         if artifact.test is not None:
             part = artifact.test.peek_for_storage()
@@ -83,6 +91,7 @@ def read_artifact(path: Path) -> Artifact:
     return Artifact(
         learned, graph, valid, _read_test(folder, graph, valid), users, items, user_table, item_table,
         folder.text("run.toml"), folder.json("metrics.json"),
+        read_encoders(folder, FEATURES) if folder.has(f"{FEATURES}encoders.json") else None,
     )  # fmt: skip
 
 
@@ -104,6 +113,10 @@ def _fits(learned: Learned, n_users: int, n_items: int) -> bool:
     match learned:
         case Embeddings() | Layered():
             return len(learned.users) == n_users and len(learned.items) == n_items
+        case Interests():
+            return learned.n_users == n_users and len(learned.items) == n_items
+        case Convolved():
+            return _fits(learned.vectors, n_users, n_items)
         case ItemSimilarity():
             return learned.weights.n_rows == n_items
         case DenseSimilarity():

@@ -2,23 +2,30 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from pinfold.arrays import Embeddings, Floats, Takers
 from pinfold.artifacts import Folder, FolderWriter
-from pinfold.errors import ArtifactError
+from pinfold.config import parse
+from pinfold.embedding.networks import read_convolved, write_convolved
+from pinfold.errors import ArtifactError, ConfigError
 from pinfold.graph.bipartite import read_csr, write_csr
+from pinfold.graph.convolved import Convolved
+from pinfold.graph.interests import Interests, InterestsConfig
 from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layer, Layered, Learned
 
 
 def write_learned(folder: FolderWriter, learned: Learned, prefix: str = "") -> None:
     """`user_vectors.npy`, `item_vectors.npy`, and `history_vectors.npy`, `taker_*`, `fold_in.json` or `layer*`.
 
-    What learns no vectors: `similarity_*`, `dense_*`, `filter_*`. A blend: `blend.json`, and each member's files with
-    `member0_` and so on before their names.
+    Interests: `item_vectors.npy`, `interest_*` and `interests.json`. What learns no vectors: `similarity_*`, `dense_*`,
+    `filter_*`. A blend: `blend.json`, and each member's files with `member0_` and so on before their names.
     """
     match learned:
+        case Convolved():
+            write_convolved(folder, learned, prefix, write_learned)
         case Embeddings():
             folder.array(f"{prefix}user_vectors.npy", learned.users)
             folder.array(f"{prefix}item_vectors.npy", learned.items)
@@ -26,6 +33,8 @@ def write_learned(folder: FolderWriter, learned: Learned, prefix: str = "") -> N
             _write_fold_in(folder, learned, prefix)
         case Layered():
             _write_layered(folder, learned, prefix)
+        case Interests():
+            _write_interests(folder, learned, prefix)
         case ItemSimilarity():
             write_csr(folder, f"{prefix}similarity", learned.weights)
         case DenseSimilarity():
@@ -51,8 +60,12 @@ def read_learned(folder: Folder, prefix: str = "") -> Learned:
     try:
         if folder.has(f"{prefix}blend.json"):
             return _read_blend(folder, prefix)
+        if folder.has(f"{prefix}network.json"):
+            return read_convolved(folder, prefix, read_learned)
         if folder.has(f"{prefix}layers.json"):
             return _read_layered(folder, prefix)
+        if folder.has(f"{prefix}interests.json"):
+            return _read_interests(folder, prefix)
         if folder.has(f"{prefix}similarity_ptr.npy"):
             return ItemSimilarity(read_csr(folder, f"{prefix}similarity"))
         if folder.has(f"{prefix}dense_weights.npy"):
@@ -163,6 +176,28 @@ def _read_layers(folder: Folder, name: str, slopes: Sequence[float]) -> tuple[La
             slope,
         )
         for k, slope in enumerate(slopes)
+    )
+
+
+def _write_interests(folder: FolderWriter, learned: Interests, prefix: str) -> None:
+    folder.array(f"{prefix}item_vectors.npy", learned.items)
+    for name in ("ptr", "medoids", "importance"):
+        folder.array(f"{prefix}interest_{name}.npy", getattr(learned, name))
+    folder.json(f"{prefix}interests.json", asdict(learned.config))
+
+
+def _read_interests(folder: Folder, prefix: str) -> Interests:
+    name = f"{prefix}interests.json"
+    try:
+        config = parse(folder.json(name), InterestsConfig, str(folder.path / name))
+    except ConfigError as error:
+        raise ArtifactError(f"{error}; it does not say what users are") from error
+    return Interests(
+        _finite(folder, f"{prefix}item_vectors.npy"),
+        folder.array(f"{prefix}interest_ptr.npy", np.int64, -1),
+        folder.array(f"{prefix}interest_medoids.npy", np.int32, -1),
+        _finite(folder, f"{prefix}interest_importance.npy", -1),
+        config,
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Longs
+from pinfold.arrays import Floats, Longs
 from pinfold.artifacts import Folder, FolderWriter
 from pinfold.data.interactions import Interactions
 from pinfold.errors import ArtifactError
@@ -38,6 +38,12 @@ class BipartiteGraph:
     def n_edges(self) -> int:
         """E, each edge counted once."""
         return len(self.user_items.ids)
+
+    def reweighted(self, weights: Floats) -> "BipartiteGraph":
+        """The same edges with these weights (E,), beside `user_items.ids`."""
+        edges = self.user_items
+        user_items = Csr(edges.ptr, edges.ids, weights, edges.n_columns)
+        return BipartiteGraph(user_items, user_items.transpose())
 
     def item_counts(self) -> Longs:
         """How many users took each item. Shape (I,)."""

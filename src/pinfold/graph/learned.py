@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pinfold.arrays import Embeddings, Floats, check_array
+from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
+from pinfold.graph.interests import Interests
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +125,6 @@ class Blend:
             raise ValueError(f"a blend has two members or more, got {len(self.members)}")
 
 
-Learned = Embeddings | Layered | ItemSimilarity | DenseSimilarity | GraphFilter | Blend
-Vectors = Embeddings | Layered  # what trained models leave behind
+Learned = Embeddings | Layered | Interests | Convolved | ItemSimilarity | DenseSimilarity | GraphFilter | Blend
+Vectors = Embeddings | Layered  # what encoders of users and items leave behind
+Trained = Vectors | Convolved  # what trained models do

@@ -1,25 +1,27 @@
 """Answers by external id: rows become ids and titles here, and nowhere further down."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from pinfold.arrays import Ints, TopK
+from pinfold.arrays import Ints, Strings, TopK
 from pinfold.data.vocab import Vocab
 from pinfold.embedding.artifact import Artifact
 from pinfold.errors import DataError
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr, from_pairs
 from pinfold.index.explanation import Explanation
+from pinfold.index.fresh import FreshItems
 from pinfold.index.interface import Recommender
 from pinfold.index.recommender import recommender
+from pinfold.index.vectors import similar_users, user_vectors
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One recommended item."""
+    """One recommended item, or a user like another."""
 
     rank: int  # from 1
     id: str
@@ -92,6 +94,26 @@ class Answers:
         row = np.array([self._artifact.items.row(item)], np.int32)
         return self._name(self._recommender.similar(row, k))
 
+    def similar_to_fresh(self, attributes: Mapping[str, Any], users: Sequence[str], k: int) -> list[Answer]:
+        """The K items most like one that is not in the data, known by attributes and by the users who have it.
+
+        Raises:
+            DataError: an unknown user or attribute, or a value of another kind.
+            ConfigError: the model does not learn from content.
+        """
+        return self._name(FreshItems(self._artifact).similar(attributes, users, k))
+
+    def similar_users(self, user: str, k: int) -> list[Answer]:
+        """The K users of the training data most like this one; of collections, the related ones.
+
+        Raises:
+            DataError: no such user.
+            ConfigError: the model has no vector for each user.
+        """
+        users = self._artifact.users
+        top = similar_users(user_vectors(self._artifact.learned), np.array([users.row(user)], np.int32), k)
+        return _named(top, users, self._artifact.user_table.titles())
+
     def explain_for_user(self, user: str, item: str, k: int) -> Reasons:
         """The score of an item for a user of the training data, by the K largest terms of what they have.
 
@@ -135,9 +157,16 @@ class Answers:
         return build_graph(self._artifact.known()).user_items
 
     def _name(self, top: TopK) -> list[Answer]:
-        found = [(int(row), float(score)) for row, score in zip(top.ids[0], top.scores[0], strict=True) if row >= 0]
-        ids = self._artifact.items.all
-        return [Answer(place + 1, ids[row], self._title(row), score) for place, (row, score) in enumerate(found)]
+        return _named(top, self._artifact.items, self._titles)
+
+
+def _named(top: TopK, ids: Vocab, titles: Strings | None) -> list[Answer]:
+    """The answers of the first row."""
+    found = [(int(row), float(score)) for row, score in zip(top.ids[0], top.scores[0], strict=True) if row >= 0]
+    return [
+        Answer(place + 1, ids.all[row], None if titles is None else titles[row], score)
+        for place, (row, score) in enumerate(found)
+    ]
 
 
 def _history(rows: Ints, items: Vocab) -> Csr:

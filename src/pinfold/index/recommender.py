@@ -1,13 +1,16 @@
 """The recommender for what a model learned."""
 
 from pinfold.arrays import Embeddings
+from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
+from pinfold.graph.interests import Interests
 from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
 from pinfold.graph.passing import unit
 from pinfold.index.blends import BlendRecommender
 from pinfold.index.dense import DenseRecommender
 from pinfold.index.exact import ExactIndex
 from pinfold.index.filters import FilterRecommender
+from pinfold.index.interests import InterestRecommender
 from pinfold.index.interface import Recommender
 from pinfold.index.layered import LayeredRecommender
 from pinfold.index.similarities import SimilarityRecommender
@@ -21,6 +24,10 @@ def recommender(learned: Learned, seen: Csr) -> Recommender:
             return EmbeddingRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
         case Layered():
             return LayeredRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
+        case Convolved():
+            return recommender(learned.vectors, seen)
+        case Interests():
+            return InterestRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
         case ItemSimilarity():
             return SimilarityRecommender(learned.weights, learned.weights.transpose(), seen)
         case DenseSimilarity():

@@ -3,9 +3,12 @@
 import numpy as np
 
 from pinfold.arrays import Embeddings, Floats, Ints
+from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
+from pinfold.graph.interests import Interests
 from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
 from pinfold.index.filters import smooth
+from pinfold.index.interests import asked, asked_new, interest_scores
 from pinfold.index.layered import propagate
 from pinfold.index.vectors import newcomers
 from pinfold.kernels.products import multiply
@@ -16,6 +19,10 @@ def scores(learned: Learned, users: Ints, histories: Csr) -> Floats:
     match learned:
         case Embeddings() | Layered():
             return np.asarray(learned.users[users] @ learned.items.T, np.float32)
+        case Convolved():
+            return scores(learned.vectors, users, histories)
+        case Interests():
+            return interest_scores(learned, asked(learned, users))
         case Blend():
             return blended(learned, [scores(member, users, histories) for member in learned.members])
         case _:
@@ -29,6 +36,10 @@ def scores_new(learned: Learned, histories: Csr) -> Floats:
             return np.asarray(newcomers(learned, histories) @ learned.items.T, np.float32)
         case Layered():
             return np.asarray(propagate(learned, histories) @ learned.items.T, np.float32)
+        case Convolved():
+            return scores_new(learned.vectors, histories)
+        case Interests():
+            return interest_scores(learned, asked_new(learned, histories))
         case ItemSimilarity():
             return np.asarray((histories.to_scipy().sign() @ learned.weights.to_scipy()).toarray(), np.float32)
         case DenseSimilarity():

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pinfold.arrays import Embeddings, Floats, Ints, TopK
+from pinfold.errors import ConfigError
+from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
+from pinfold.graph.learned import Layered, Learned
+from pinfold.graph.passing import unit
 from pinfold.index.exact import ExactIndex, itself
 from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.index.interface import Index
@@ -61,6 +65,37 @@ def search_new(index: Index, queries: Floats, histories: Csr, k: int) -> TopK:
 def search_alike(units: Floats, items: Ints, k: int) -> TopK:
     """The items nearest to each of these by the product of vectors (I, D) of length 1, without itself."""
     return ExactIndex(units).search(units[items], k, itself(items, len(units)))
+
+
+def similar_users(users: Floats, rows: Ints, k: int) -> TopK:
+    """The users (B, K) whose vectors (U, D) have the highest cosine with those of `rows` (B,), without themselves.
+
+    A collection is a user, so these are "related boards". Nothing for a user whose vector is zero, as where the
+    training part has nothing of them.
+    """
+    units = unit(users)
+    found = search_alike(units, rows, k)
+    nobody = ~units[rows].any(axis=1)
+    found.ids[nobody], found.scores[nobody] = -1, -np.inf
+    return found
+
+
+def user_vectors(learned: Learned) -> Floats:
+    """The one vector (U, D) that each user of the training part has.
+
+    Raises:
+        ConfigError: the model has no such vectors.
+    """
+    match learned:
+        case Embeddings() | Layered():
+            return learned.users
+        case Convolved():
+            return user_vectors(learned.vectors)
+        case _:
+            raise ConfigError(
+                "this model has no single vector for each user, so users cannot be compared; train one that has: mf, "
+                "lightgcn, ngcf, gcn, sgc, or pinsage with the mean for users"
+            )
 
 
 def newcomers(embeddings: Embeddings, histories: Csr) -> Floats:

@@ -6,6 +6,7 @@ from numba import njit
 from pinfold.arrays import Ints, Longs
 from pinfold.kernels.parallel import over_rows
 
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # the step of a splitmix64 stream
 MAX_TRIES = 100  # a user who took nearly everything gets a repeated item rather than an endless search
 
 
@@ -35,9 +36,9 @@ def _sample(ptr: Longs, ids: Ints, users: Ints, pool: Ints, key: np.uint64, star
         begin, end = ptr[users[row]], ptr[users[row] + 1]
         for n in range(out.shape[1]):
             # splitmix64: one stream per draw, so threads do not change the result
-            state = _mix(key ^ _mix(np.uint64(row * out.shape[1] + n)))
+            state = mix(key ^ mix(np.uint64(row * out.shape[1] + n)))
             for _ in range(MAX_TRIES):
-                state = _mix(state)
+                state = mix(state)
                 item = pool[(state >> np.uint64(32)) * size >> np.uint64(32)]
                 if not _contains(ids, begin, end, item):
                     break
@@ -45,9 +46,9 @@ def _sample(ptr: Longs, ids: Ints, users: Ints, pool: Ints, key: np.uint64, star
 
 
 @njit(nogil=True, cache=True)
-def _mix(x: np.uint64) -> np.uint64:
+def mix(x: np.uint64) -> np.uint64:
     """Splitmix64's step and finalizer (Steele, Lea and Flood, OOPSLA 2014)."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = x + GOLDEN
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -42,16 +42,16 @@ def _top_k(
         for column in range(line.shape[0]):
             if line[column] > worst:  # a later column with an equal score never enters
                 heap_scores[0], heap_ids[0] = line[column], column
-                _sift(heap_scores, heap_ids, 0, k)
+                sift(heap_scores, heap_ids, 0, k)
                 worst = heap_scores[0]
         for end in range(k - 1, 0, -1):  # heap sort: the worst goes last
             heap_scores[0], heap_scores[end] = heap_scores[end], heap_scores[0]
             heap_ids[0], heap_ids[end] = heap_ids[end], heap_ids[0]
-            _sift(heap_scores, heap_ids, 0, end)
+            sift(heap_scores, heap_ids, 0, end)
 
 
 @njit(nogil=True, cache=True)
-def _sift(scores: Floats, ids: Ints, root: int, size: int) -> None:
+def sift(scores: Floats, ids: Ints, root: int, size: int) -> None:
     """Move the entry at `root` down until no child is worse; of equal scores the higher column is worse."""
     while True:
         worst = root

@@ -176,6 +176,18 @@ def mean_over_users(losses: Tensor, users: Tensor) -> Tensor:
     return total(losses / counts[place]) / len(counts)
 
 
+def weighted_mean(values: Tensor, weights: Tensor | None = None, whole: int | None = None) -> Tensor:
+    """The mean of weight times value, the same bits on any number of threads; without weights the plain mean.
+
+    Args:
+        values: (B,).
+        weights: (B,) with mean 1 over all that is learned from; not in every batch, or a batch of unimportant pairs
+            would teach as much as any other.
+        whole: how many values the batch has, where these are a share of it.
+    """
+    return total(values if weights is None else values * weights.to(values)) / (len(values) if whole is None else whole)
+
+
 def total(values: Tensor) -> Tensor:
     """The sum of values (B,), the same bits on any number of threads."""
     return torch.stack([part.sum() for part in torch.split(values, ONE_THREAD)]).sum()

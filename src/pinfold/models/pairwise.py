@@ -26,6 +26,7 @@ from pinfold.models.losses import (
 )
 from pinfold.models.mapping import with_mapping
 from pinfold.sampling.pairs import PairBatch, SamplingConfig, n_batches, pair_batches
+from pinfold.sampling.shares import share_pairs
 
 # With fewer rows in a factor of a product, MKL's kernel and so the last bit depend on the number of threads
 LEAST_ROWS = 128
@@ -68,7 +69,7 @@ class Pairwise:
         """Steps in an epoch."""
         return n_batches(self._graph, self._objective.sampling)
 
-    def batches(self, rng: np.random.Generator) -> Iterator[PairBatch]:
+    def batches(self, rng: np.random.Generator, epoch: int = 1) -> Iterator[PairBatch]:  # noqa: ARG002
         """Every edge once, with negatives."""
         return pair_batches(self._graph, self._objective.sampling, rng)
 
@@ -77,14 +78,23 @@ class Pairwise:
         users, user_place = distinct(batch.users)
         items, item_place = distinct(np.concatenate([batch.positives, batch.negatives.ravel()]))
         rows = self._encoder.rows(users, items)
+        common = batch.negatives.ndim == 1 and batch.share is not None and not batch.share.leads
+        counted = item_place[: len(batch.positives)] if common else item_place
         own = _half_square(rows.own_users, _counts(user_place, batch.owner, len(users))) + _half_square(
-            rows.own_items, np.bincount(item_place, minlength=len(items))
+            rows.own_items, np.bincount(counted, minlength=len(items))
         )
         vectors = (rows.users, rows.items)
         if self._objective.score == "cosine":
             vectors = (normalize(rows.users, dim=1), normalize(rows.items, dim=1))
         scores = _scores(batch, *vectors, user_place, item_place)
-        return self._mean(batch, scores) + self._objective.l2 / len(batch.positives) * own
+        n_edges = len(batch.positives) if batch.share is None else batch.share.n_edges
+        return self._mean(batch, scores) + self._objective.l2 / n_edges * own
+
+    def share(self, batch: PairBatch, rank: int, size: int) -> PairBatch | None:
+        """Every size-th row of the batch, from the one at `rank`, with its part of the loss."""
+        if isinstance(self._objective.loss, BilateralSoftmaxConfig):
+            return share_pairs(batch, rank, size, "rows")
+        return share_pairs(batch, rank, size, "users" if self._objective.per_user else "edges")
 
     def embed(self) -> Vectors:
         """The encoder's vectors, item vectors at the length that answers use; with cosines, a mapping for new items."""
@@ -98,6 +108,8 @@ class Pairwise:
         if 0 < objective.hardest < scores.negative.shape[1]:
             scores = replace(scores, negative=scores.negative.topk(objective.hardest, dim=1).values, log_draws=None)
         values = losses(objective.loss, scores)
+        if batch.share is not None:
+            return total(values * torch.from_numpy(batch.share.weights).to(values.device))
         if objective.per_user and not isinstance(objective.loss, BilateralSoftmaxConfig):
             return mean_over_users(values, torch.from_numpy(batch.edge_users()).to(values.device))
         return total(values) / len(values)
@@ -115,7 +127,7 @@ def _scores(batch: PairBatch, users: Tensor, items: Tensor, user_place: Longs, i
     of_edge = of_row if owner is None else embedding(owner, of_row)
     positive = (of_edge * positives).sum(dim=1)
     if batch.negatives.ndim == 1:
-        negative = _product(of_row, negatives)
+        negative = product(of_row, negatives)
     else:
         negative = torch.einsum("rd,rnd->rn", of_row, negatives.view(rows, n, -1))
     if batch.taken is not None:
@@ -124,7 +136,7 @@ def _scores(batch: PairBatch, users: Tensor, items: Tensor, user_place: Longs, i
     return Scores(positive, negative, owner, torch.from_numpy(batch.log_draws).to(device))
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
+def product(left: Tensor, right: Tensor) -> Tensor:
     """Inner products (R, N) of all rows of (R, D) and (N, D)."""
     rows, columns = len(left), len(right)
     if min(rows, columns) >= LEAST_ROWS or left.device.type != "cpu":

@@ -37,6 +37,15 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of a larger batch some rows are; see sampling.shares."""
+
+    n_edges: int  # of the whole batch
+    weights: Floats  # of each value of the loss; those of all shares together sum to 1
+    leads: bool  # whether this share answers for what all have in common: the L2 term of shared negatives
+
+
+@dataclass(frozen=True, slots=True)
 class PairBatch:
     """Edges and, for each row, items that its user did not take. A row is an edge, or a user with all edges."""
 
@@ -46,6 +55,7 @@ class PairBatch:
     negatives: Ints  # (R, N), or (N,) where all rows share them
     taken: tuple[Longs, Longs] | None  # rows and columns of shared negatives that are positives of the row's user
     log_draws: Floats  # (N,), or (R, N): log of how often each negative was expected among the N
+    share: Share | None = None  # None: a whole batch
 
     def edge_users(self) -> Ints:
         """The user of each positive. Shape (E,)."""

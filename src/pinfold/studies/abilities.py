@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pinfold.arrays import Embeddings
+from pinfold.graph.interests import Interests
 from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
 
 
@@ -20,6 +21,7 @@ class Abilities:
 ABILITIES: dict[type, Abilities] = {
     Embeddings: Abilities(new_users=True, new_items=False, explain=True, index=True),
     Layered: Abilities(new_users=True, new_items=False, explain=False, index=True),
+    Interests: Abilities(new_users=True, new_items=False, explain=True, index=True),
     ItemSimilarity: Abilities(new_users=True, new_items=False, explain=True, index=False),
     DenseSimilarity: Abilities(new_users=True, new_items=False, explain=True, index=False),
     GraphFilter: Abilities(new_users=True, new_items=False, explain=True, index=False),

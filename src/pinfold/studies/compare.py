@@ -32,8 +32,8 @@ from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.mf import MFConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import ComputedConfig, ModelConfig
-from pinfold.pipeline import DataConfig, RunConfig, load_data, load_test
 from pinfold.progress import SILENT, Progress
+from pinfold.run import DataConfig, RunConfig, load_data, load_test
 from pinfold.studies.advice import advise, best_simple
 from pinfold.studies.comparison import Comparison, Group, Judged, Refused
 from pinfold.studies.trial import Trial, read_trial, run_text

@@ -11,7 +11,7 @@ import numpy as np
 
 from pinfold.config import parse, to_toml
 from pinfold.errors import ConfigError
-from pinfold.pipeline import RunConfig
+from pinfold.run import RunConfig
 from pinfold.training.space import Dimension, TuneConfig
 
 if TYPE_CHECKING:

@@ -20,9 +20,11 @@ from pinfold.evaluation.intervals import Interval
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.learned import Learned
 from pinfold.index.recommender import recommender
+from pinfold.memory import peak_memory
 from pinfold.models.shelf import BlendConfig, ComputedConfig, TrainedConfig, build, compute
-from pinfold.pipeline import RunConfig, fit, load_data, load_test, peak_memory
+from pinfold.pipeline import fit
 from pinfold.progress import SILENT, Progress
+from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
 from pinfold.studies.files import claim, fingerprint, identity_of, write_json
 from pinfold.studies.results import Look, Reproduction, SeedResult
 from pinfold.studies.sources import Source, find_files, find_run, known_source
@@ -88,7 +90,7 @@ def read_reproduction(path: Path) -> tuple[RunConfig, ReproduceConfig]:
         raise ConfigError(f"{path}: split.protocol 'none' has no test part, so there is nothing to compare with")
     if run.reproduce.data is not None and run.split.protocol != "files":
         raise ConfigError(f"{path}: reproduce.data brings its own test events; set split.protocol to 'files'")
-    return replace(run, reproduce=None, tune=None), run.reproduce
+    return replace(run, reproduce=None, tune=None, study=None), run.reproduce
 
 
 def _prepare(run: RunConfig, config: ReproduceConfig, out: Path, data: Path | None, progress: Progress) -> Task:
@@ -143,16 +145,17 @@ def _run_seed(task: Task, seed: int, progress: Progress) -> SeedResult:
         raise ValueError(f"protocol {run.split.protocol!r} has no test part")
     if isinstance(run.model, BlendConfig):
         return _run_blend(task, run, split, progress)
-    fitted = fit(run, split, checkpoints=task.folder / f"seed-{seed}", progress=progress)
+    contexts = contexts_of(run, task.dataset)
+    fitted = fit(run, split, contexts=contexts, checkpoints=task.folder / f"seed-{seed}", progress=progress)
     report = fitted.report
     selection_seconds = max(fitted.seconds, report.seconds)  # a resumed training counts all its lives
     judge = _judge(run, split, split.test.unseal(), report.best_epoch)
     if isinstance(run.model, ComputedConfig):
-        looks = _compute(run.model, split, judge, progress)
+        looks = _compute(run, run.model, split, contexts, judge, progress)
     else:
         longest = replace(run, train=replace(run.train, epochs=report.epochs, seconds=None))
         keeping = Keeping(task.folder / f"seed-{seed}.refit-checkpoint", f"{task.identity} refit {seed}")
-        looks = _refit(longest, run.model, split, judge, keeping, progress)
+        looks = _refit(longest, run.model, split, contexts, judge, keeping, progress)
     selected = next(look for look in looks if look.epoch == report.best_epoch)
     return SeedResult(seed, report.best_score, selected, looks, selection_seconds, peak_memory())
 
@@ -162,7 +165,8 @@ def _run_blend(task: Task, run: RunConfig, split: Split, progress: Progress) -> 
     if split.test is None:
         raise ValueError("no test part")
     refit = replace(run, train=replace(run.train, refit=True))
-    fitted = fit(refit, split, checkpoints=task.folder / f"seed-{run.seed}", progress=progress)
+    contexts = contexts_of(run, task.dataset)
+    fitted = fit(refit, split, contexts=contexts, checkpoints=task.folder / f"seed-{run.seed}", progress=progress)
     judge = _judge(run, split, split.test.unseal(), 0)
     look = _look(0, fitted.seconds, judge(0, fitted.learned))
     return SeedResult(run.seed, None, look, (look,), fitted.seconds, peak_memory())
@@ -181,21 +185,29 @@ def _judge(run: RunConfig, split: Split, test: Part, best_epoch: int) -> Judge:
     return judge
 
 
-def _compute(model: ComputedConfig, split: Split, judge: Judge, progress: Progress) -> tuple[Look, ...]:
+def _compute(
+    run: RunConfig, model: ComputedConfig, split: Split, contexts: Contexts, judge: Judge, progress: Progress
+) -> tuple[Look, ...]:
     """The one look at a model that needs no training."""
     started = time.perf_counter()
     with progress.task(model.name):
-        learned = compute(model, build_graph(split.known))
+        learned = compute(model, build_graph(split.known), contexts(split.known), run.seed)
     seconds = time.perf_counter() - started
     return (_look(0, seconds, judge(0, learned)),)
 
 
 def _refit(
-    run: RunConfig, model: TrainedConfig, split: Split, judge: Judge, keeping: Keeping, progress: Progress
+    run: RunConfig,
+    model: TrainedConfig,
+    split: Split,
+    contexts: Contexts,
+    judge: Judge,
+    keeping: Keeping,
+    progress: Progress,
 ) -> tuple[Look, ...]:
     """Train on all known events as long as the selection did; a look wherever the selection looked."""
     started = time.perf_counter()
-    made = build(model, build_graph(split.known), run.seed)
+    made = build(model, build_graph(split.known), run.seed, contexts(split.known))
     seconds = time.perf_counter() - started
     report = train(made, run.train, run.seed, watch=judge, keeping=keeping, progress=progress)
     looks = []

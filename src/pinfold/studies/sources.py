@@ -63,7 +63,8 @@ def known_runs() -> dict[str, Path]:
     packed = Path(str(files("pinfold"))) / "runs"
     folder = packed if packed.is_dir() else Path(str(files("pinfold"))).parents[1] / "runs"  # in a work tree
     found = {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return {name: path for name, path in found.items() if "reproduce" in tomllib.loads(path.read_text("utf-8"))}
+    told = {"reproduce", "study"}
+    return {name: path for name, path in found.items() if told & tomllib.loads(path.read_text("utf-8")).keys()}
 
 
 def find_run(name: str) -> Path:

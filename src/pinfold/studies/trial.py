@@ -24,13 +24,16 @@ from pinfold.data.synthetic import two_tastes
 from pinfold.errors import ConfigError, PinfoldError
 from pinfold.evaluation.evaluate import Evaluation, evaluate
 from pinfold.evaluation.intervals import Interval
+from pinfold.features.config import FeaturesConfig
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Learned
 from pinfold.index.recommender import recommender
+from pinfold.memory import peak_memory
 from pinfold.models.shelf import ComputedConfig, compute
-from pinfold.pipeline import Fitted, RunConfig, fit, load_data, load_test, peak_memory
+from pinfold.pipeline import Fitted, fit
 from pinfold.progress import SILENT, Progress
+from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
 from pinfold.studies.abilities import Abilities, abilities
 from pinfold.studies.comparison import Ending, Learning
 from pinfold.studies.wire import Wire
@@ -62,8 +65,9 @@ def run_trial(run: RunConfig, progress: Progress = SILENT) -> Trial:
     split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
     if split.test is None or split.valid is None:
         raise ConfigError(f"split.protocol {run.split.protocol!r} has no test part to compare models on")
+    contexts = contexts_of(run, dataset)
     _warm_up(run)
-    learned, learning = _learn(run, split, progress)
+    learned, learning = _learn(run, split, contexts, progress)
     test = split.test.unseal()
     known = build_graph(split.known).user_items
     evaluation = evaluate(recommender(learned, known), test, known, run.evaluation, seed=run.seed, progress=progress)
@@ -72,14 +76,15 @@ def run_trial(run: RunConfig, progress: Progress = SILENT) -> Trial:
 
 def _warm_up(run: RunConfig) -> None:
     """The same on a few events, so that what is compiled or loaded at first use does not count."""
-    world = two_tastes().interactions
-    split = split_events(world, SplitConfig(), run.seed)
-    fitted = fit(replace(run, train=replace(run.train, epochs=1)), split)
+    world = two_tastes()
+    split = split_events(world.interactions, SplitConfig(), run.seed)
+    short = replace(run, train=replace(run.train, epochs=1), features=FeaturesConfig())
+    fitted = fit(short, split, contexts=contexts_of(short, world))
     known = build_graph(split.known).user_items
     recommender(fitted.learned, known).recommend(np.arange(1, dtype=np.int32), run.evaluation.ks[0])
 
 
-def _learn(run: RunConfig, split: Split, progress: Progress) -> tuple[Learned, Learning]:
+def _learn(run: RunConfig, split: Split, contexts: Contexts, progress: Progress) -> tuple[Learned, Learning]:
     """What the model learned, with time and memory.
 
     Those of a trained model hold its looks at the validation part, which it cannot do without. A model that is
@@ -87,13 +92,14 @@ def _learn(run: RunConfig, split: Split, progress: Progress) -> tuple[Learned, L
     """
     if not isinstance(run.model, ComputedConfig):
         before = _restart_peak()
-        fitted = fit(run, split, progress=progress)
+        fitted = fit(run, split, contexts=contexts, progress=progress)
         return fitted.learned, _learning(run, fitted, max(0, _peak() - before))
     before, started = _restart_peak(), time.perf_counter()
     with progress.task(run.model.name):
-        learned = compute(run.model, build_graph(split.known))
+        learned = compute(run.model, build_graph(split.known), contexts(split.known), run.seed)
     seconds, memory = time.perf_counter() - started, max(0, _peak() - before)
-    on_train = fit(replace(run, train=replace(run.train, refit=False)), split, progress=progress)
+    alone = replace(run, train=replace(run.train, refit=False))
+    on_train = fit(alone, split, contexts=contexts, progress=progress)
     return learned, Learning(seconds, memory, _score(on_train.report), 0, 0, None)
 
 

@@ -12,8 +12,9 @@ from pinfold.artifacts import remove_folder
 from pinfold.config import to_toml
 from pinfold.data.splits import Split, split_events
 from pinfold.errors import ArtifactError, ConfigError, DataError, TrainingError
-from pinfold.pipeline import RunConfig, fit, load_data, load_test
+from pinfold.pipeline import fit
 from pinfold.progress import SILENT, Progress
+from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
 from pinfold.studies.files import claim, fingerprint, identity_of, write_json, write_text
 from pinfold.studies.proposals import Values, check_space, need_optuna, own_values, propose, with_values
 
@@ -71,8 +72,8 @@ def tune(
     """
     config = check_space(run)
     need_optuna()
-    split = _open_data(run)
-    plain = replace(run, reproduce=None, tune=None)
+    split, contexts = _open_data(run)
+    plain = replace(run, reproduce=None, tune=None, study=None)
     endless = replace(config, trials=1, minutes=None)  # a search may be made longer
     claim(out, "tune", identity_of(replace(plain, tune=endless), fingerprint(split.train)))
     trials = _read(out / "trials.json")
@@ -84,7 +85,7 @@ def tune(
             values = propose(config.space, [(trial.values, trial.score) for trial in trials], config.seed)
         with progress.task(f"trial {len(trials) + 1} of {config.trials}: {said(values)}"):
             pass
-        trials.append(_try(plain, len(trials), values, split, out, progress))
+        trials.append(_try(plain, len(trials), values, split, contexts, out, progress))
         write_json(out / "trials.json", Search(metric, tuple(trials)).to_json())
     found = Search(metric, tuple(trials))
     if not found.ranked:
@@ -99,24 +100,25 @@ def said(values: Values) -> str:
     return ", ".join(f"{name} {v:.3g}" if isinstance(v, float) else f"{name} {v}" for name, v in values.items())
 
 
-def _open_data(run: RunConfig) -> Split:
-    """The split of the run, its test part dropped unread."""
+def _open_data(run: RunConfig) -> tuple[Split, Contexts]:
+    """The split of the run, its test part dropped unread, and what may be learned from beside it."""
     if run.split.protocol == "none":
         raise ConfigError("split.protocol 'none' has no validation part, so nothing can be chosen by it")
     dataset = load_data(run.data)
     split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
-    return replace(split, test=None)
+    return replace(split, test=None), contexts_of(run, dataset)
 
 
-def _try(run: RunConfig, number: int, values: Values, split: Split, out: Path, progress: Progress) -> Attempt:
+def _try(
+    run: RunConfig, number: int, values: Values, split: Split, contexts: Contexts, out: Path, progress: Progress
+) -> Attempt:
     """Train with these values, without refit; killed and called again, it goes on from its checkpoint."""
     started = time.perf_counter()
     place = out / f"trial-{number}"
     try:
         chosen = with_values(run, values, "tune.space")
-        fitted = fit(
-            replace(chosen, train=replace(chosen.train, refit=False)), split, checkpoints=place, progress=progress
-        )
+        alone = replace(chosen, train=replace(chosen.train, refit=False))
+        fitted = fit(alone, split, contexts=contexts, checkpoints=place, progress=progress)
     except (TrainingError, ConfigError, DataError) as error:  # these values do not work; others may
         attempt = Attempt(number, values, None, str(error), 0, 0, time.perf_counter() - started)
     else:

@@ -1,0 +1,140 @@
+"""What models say about pairs of items, and two of them together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from pinfold.arrays import Embeddings, Floats, Ints, check_array
+from pinfold.evaluation.item_pairs import ItemPairs, ItemScorer
+from pinfold.evaluation.ranks import Score, find_several_ranks, rank_metrics
+from pinfold.graph.convolved import Convolved
+from pinfold.graph.csr import Csr
+from pinfold.graph.interests import Interests
+from pinfold.graph.learned import Layered, Learned
+from pinfold.graph.passing import unit
+from pinfold.index.exact import itself
+from pinfold.index.scores import scores, scores_new
+
+GRID = tuple(2.0**power for power in range(-6, 7))
+
+
+@dataclass(frozen=True, slots=True)
+class CosineScorer:
+    """The cosine of item vectors; 0 where one of them is zero."""
+
+    units: Floats  # (I, D) at length 1, or zero
+
+    def scores(self, items: Ints) -> Floats:
+        """Cosines (B, I) with all items."""
+        return np.asarray(self.units[items] @ self.units.T, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryScorer:
+    """What a model says to a newcomer who took one item."""
+
+    learned: Learned
+    n_items: int
+
+    def scores(self, items: Ints) -> Floats:
+        """Scores (B, I) of all items."""
+        return np.array(scores_new(self.learned, itself(items, self.n_items)), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantScorer:
+    """The same scores whatever is asked: popularity."""
+
+    values: Floats  # (I,)
+
+    def scores(self, items: Ints) -> Floats:
+        """The values in each row (B, I)."""
+        return np.tile(self.values, (len(items), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedScorer:
+    """The weighted sum of what several scorers say, each row of each brought to mean 0 and deviation 1 first."""
+
+    scorers: tuple[ItemScorer, ...]
+    weights: Floats  # (M,)
+
+    def __post_init__(self) -> None:
+        check_array("weights", self.weights, np.float32, len(self.scorers))
+
+    def scores(self, items: Ints) -> Floats:
+        """The sums (B, I); a row of equal scores adds nothing."""
+        return _weighted([standardized(one.scores(items)) for one in self.scorers], self.weights)
+
+
+def item_scorer(learned: Learned, n_items: int) -> ItemScorer:
+    """How a model is asked about one item.
+
+    Vectors by their cosine, as `similar` answers. All others, and popularity, whose vectors have one dimension and so
+    no angle, by what they say to a newcomer who took this item: for item similarities that is the item's row.
+    """
+    match learned:
+        case Convolved():
+            return CosineScorer(unit(learned.vectors.items))
+        case Interests():
+            return CosineScorer(unit(learned.items))
+        case Embeddings() | Layered() if learned.items.shape[1] > 1:
+            return CosineScorer(unit(learned.items))
+        case _:
+            return HistoryScorer(learned, n_items)
+
+
+def user_scorer(learned: Learned, histories: Csr) -> Score:
+    """How a model is asked about users who have histories (U, I): by row, the scores (B, I) of all items."""
+    return lambda users: np.array(scores(learned, users, histories.take(users)), np.float32)
+
+
+def fit_weights(
+    scorers: Sequence[ItemScorer], pairs: ItemPairs, metric: str = "hit@10", grid: Sequence[float] = GRID
+) -> Floats:
+    """The weights (M,) for `WeightedScorer` with the highest mean of `metric` on pairs of the validation part.
+
+    Tried are: each scorer alone; and the first with weight 1 beside every combination of `grid` for the others. Of
+    equals the earlier one in this order is taken. Every query is scored once by each scorer; memory is that of M + 2
+    blocks (index/exact.py).
+
+    Raises:
+        ValueError: no scorers, or an unknown metric; known are hit@K, mrr and mrr_scaled.
+    """
+    if not scorers:
+        raise ValueError("there must be a scorer")
+    name, _, k = metric.partition("@")
+    if not (name == "hit" and k.isdecimal() and int(k) > 0) and metric not in ("mrr", "mrr_scaled"):
+        raise ValueError(f"unknown metric {metric!r}; known are hit@K, mrr and mrr_scaled")
+    alone = np.eye(len(scorers), dtype=np.float32)
+    mixed = [(1.0, *others) for others in product(grid, repeat=len(scorers) - 1)] if len(scorers) > 1 else []
+    tried = [*alone, *np.array(mixed, np.float32)]
+
+    def each(rows: Ints) -> Iterator[Floats]:
+        parts = [standardized(one.scores(rows)) for one in scorers]
+        for weights in tried:
+            yield _weighted(parts, weights)
+
+    ks = (int(k),) if k else ()
+    found = find_several_ranks(each, len(tried), pairs.questions())
+    best: Floats = tried[int(np.argmax([rank_metrics(ranks, ks)[metric].mean() for ranks in found]))]
+    return best
+
+
+def standardized(block: Floats) -> Floats:
+    """The rows (B, I) with mean 0 and deviation 1; a row of equal scores becomes 0. Overwrites them."""
+    block -= block.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    spread = block.std(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    block *= np.divide(np.float32(1), spread, out=np.zeros_like(spread), where=spread > 0)
+    return block
+
+
+def _weighted(parts: Sequence[Floats], weights: Floats) -> Floats:
+    """The sum (B, I) of the parts with weights other than 0."""
+    total = np.zeros_like(parts[0])
+    for weight, part in zip(weights.tolist(), parts, strict=True):
+        if weight:
+            total += np.float32(weight) * part
+    return total

@@ -1,0 +1,66 @@
+"""Items that nobody has trained on: a vector from attributes and the first few collections, in milliseconds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pinfold.arrays import Embeddings, Floats, TopK
+from pinfold.embedding.artifact import Artifact
+from pinfold.errors import ConfigError, DataError
+from pinfold.features.encoders import encode_row
+from pinfold.graph.convolved import Convolved
+from pinfold.graph.csr import from_pairs
+from pinfold.graph.grow import fresh_vectors
+from pinfold.graph.neighborhoods import walk_tables
+from pinfold.graph.passing import unit
+from pinfold.index.exact import ExactIndex
+
+
+class FreshItems:
+    """Makes vectors of items that are not in an artifact, and finds what is like them.
+
+    Raises:
+        ConfigError: the artifact's model has no vectors that come from content.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        learned = artifact.learned
+        if artifact.encoders is None or not isinstance(learned, Convolved | Embeddings):
+            raise ConfigError(
+                "this model knows items only by who took them, so it has nothing to say of one that is not in its "
+                "data; train pinsage or content-knn"
+            )
+        self._artifact, self._learned, self._encoders = artifact, learned, artifact.encoders
+        vectors = learned.vectors if isinstance(learned, Convolved) else learned
+        self._index = ExactIndex(unit(vectors.items))
+        self._tables = None
+        if isinstance(learned, Convolved):
+            self._tables = walk_tables(artifact.graph, learned.growth.neighborhood)
+
+    def vector(self, attributes: Mapping[str, Any], users: Sequence[str] = ()) -> Floats:
+        """The vector (D,) of an item with these attributes that these users (collections) have.
+
+        Raises:
+            DataError: an unknown user, an attribute that is not known, or a value of another kind.
+        """
+        unknown = sorted(set(attributes) - set(self._encoders.columns) - set(self._encoders.left_out) - {"id"})
+        if unknown:
+            known = ", ".join(self._encoders.columns)
+            raise DataError(f"attribute {unknown[0]!r} was not there in training (known: {known}); leave it out")
+        features = encode_row(self._encoders, attributes)[None, :]
+        if isinstance(self._learned, Embeddings):
+            return unit(features)[0]
+        rows = np.unique(self._artifact.users.rows(users))
+        shape = (1, len(self._artifact.users))
+        collections = from_pairs(np.zeros(len(rows), np.int32), rows, np.ones(len(rows), np.float32), shape)
+        found, _ = fresh_vectors(self._learned, self._artifact.graph, features, collections, self._tables)
+        return found[0]
+
+    def similar(self, attributes: Mapping[str, Any], users: Sequence[str], k: int) -> TopK:
+        """The K old items most like it, by cosine. Shape (1, K).
+
+        Raises:
+            DataError: see `vector`.
+        """
+        return self._index.search(unit(self.vector(attributes, users)[None, :]), k)

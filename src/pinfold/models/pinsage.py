@@ -1,0 +1,237 @@
+"""PinSage: item vectors from content and neighborhoods, so that items which came after training have them too.
+
+Ying et al., "Graph Convolutional Neural Networks for Web-Scale Recommender Systems", KDD 2018.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import embedding, normalize
+
+from pinfold.arrays import Floats, Ints
+from pinfold.config import options
+from pinfold.graph.bipartite import BipartiteGraph
+from pinfold.graph.convolve import embed_all
+from pinfold.graph.convolved import Convolution, Convolved, Growth, Head, Network, PoolingName
+from pinfold.graph.interests import InterestsConfig, ages_of, make_users
+from pinfold.graph.neighborhoods import NeighborhoodConfig, Neighborhoods, neighborhoods, rank_window
+from pinfold.models.interface import Context
+from pinfold.models.losses import LossConfig, Scores, SoftmaxConfig, losses, weighted_mean
+from pinfold.models.pairwise import product
+from pinfold.models.pooling import WeightedSum, attended, largest
+from pinfold.sampling.ahead import Ahead
+from pinfold.sampling.informativeness import InformativenessConfig, edge_factors
+from pinfold.sampling.item_batches import ItemBatch, ItemNegativesConfig, Sampler, hard_ranks
+from pinfold.sampling.item_pairs import PairsConfig, PairSource
+from pinfold.sampling.item_shares import share_items
+
+WINDOW = 64  # candidates for hard negatives that are kept for each item
+
+
+@options
+class PinSageConfig:
+    """Ying et al., KDD 2018, and what practice has learned since: softmax with logQ, mixed negatives."""
+
+    name: Literal["pinsage"] = "pinsage"
+    layers: Annotated[int, Field(ge=0, le=4, description="convolutions K; 0: content alone, through the head")] = 2
+    hidden: Annotated[int, Field(ge=1, description="length M of messages")] = 128
+    dim: Annotated[int, Field(ge=1, description="length D of the vectors")] = 128
+    pooling: Annotated[PoolingName, Field(description="how neighbors' messages become one")] = "importance"
+    neighborhood: Annotated[NeighborhoodConfig, Field(description="who an item's neighbors are")] = NeighborhoodConfig()
+    edges: Annotated[
+        InformativenessConfig, Field(description="what makes an edge be walked more often; with neighborhood.weighted")
+    ] = InformativenessConfig()
+    guard: Annotated[bool, Field(description="hide a pair's own edge from its ends while it is learned")] = True
+    ids: Annotated[
+        int, Field(ge=0, description="length of a vector of its own for each item, beside the content; 0: none")
+    ] = 0
+    id_dropout: Annotated[
+        float, Field(ge=0, lt=1, description="chance that an item goes without it in a step, as new items do")
+    ] = 0.5
+    dropout: Annotated[float, Field(ge=0, lt=1, description="of content numbers, in training")] = 0.0
+    pairs: Annotated[PairsConfig, Field(description="what is learned from")] = PairsConfig()
+    negatives: Annotated[ItemNegativesConfig, Field(description="batches and negatives")] = ItemNegativesConfig()
+    loss: LossConfig = SoftmaxConfig(temperature=0.05, log_q=True)
+    users: Annotated[InterestsConfig, Field(description="what users and collections are")] = InterestsConfig()
+
+
+class PinSage(nn.Module):
+    """A `Trainable` on pairs of items."""
+
+    def __init__(self, config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Context) -> None:
+        super().__init__()
+        self._config = config
+        self._graph, self._events = graph, context.events
+        content = context.item_content(config.name)
+        self._growth = growth(config, graph, seed)
+        bare = replace(self._growth, n_ids=0)
+        self._content = bare.first_input(content, graph.item_counts())
+        self._sampler = sampler(config, graph, seed, context)
+        generator = torch.Generator().manual_seed(seed)
+        width = self._content.shape[1] + config.ids
+        self.ids = nn.Parameter(torch.randn(graph.n_items, config.ids, generator=generator) * 0.1)
+        self.convolutions = nn.ModuleList()
+        for _ in range(config.layers):
+            self.convolutions.append(Convolve(width, config, generator))
+            width = config.dim
+        self.first = kaiming(width, config.dim, generator)
+        self.first_bias = nn.Parameter(torch.zeros(config.dim))
+        self.second = kaiming(config.dim, config.dim, generator)
+        self._inputs: Tensor | None = None
+
+    def module(self) -> nn.Module:
+        """Itself."""
+        return self
+
+    def n_batches(self) -> int:
+        """Steps in an epoch."""
+        return self._sampler.n_batches()
+
+    def batches(self, rng: np.random.Generator, epoch: int = 1) -> Iterator[ItemBatch]:
+        """The pairs of an epoch, made ready by a thread of its own while the step before is computed."""
+        negatives = self._config.negatives
+        n_hard = min(epoch - 1, negatives.hard) if negatives.curriculum else negatives.hard
+        return Ahead(self._sampler.batches(rng, n_hard))
+
+    def loss(self, batch: ItemBatch) -> Tensor:
+        """The weighted mean of the pairs' losses."""
+        vectors = self(batch)
+        device = vectors.device
+        places = [torch.from_numpy(part).to(device) for part in (batch.queries, batch.positives, batch.negatives)]
+        queries, positives, negatives = (embedding(place, vectors) for place in places)
+        positive = (queries * positives).sum(dim=1)
+        if negatives.ndim == 2:
+            negative = product(queries, negatives)
+        else:
+            negative = torch.einsum("bd,bnd->bn", queries, negatives)
+        if batch.hard.shape[1]:
+            hard = embedding(torch.from_numpy(batch.hard).to(device), vectors)
+            negative = torch.cat([negative, torch.einsum("bd,bhd->bh", queries, hard)], dim=1)
+        where = tuple(torch.from_numpy(part).to(device) for part in batch.taken)
+        negative = negative.index_put(where, negative.new_tensor(-torch.inf))
+        log_draws = torch.from_numpy(batch.log_draws).to(device)
+        values = losses(self._config.loss, Scores(positive, negative, None, log_draws))
+        return weighted_mean(values, torch.from_numpy(batch.weights).to(device), batch.n_whole)
+
+    def share(self, batch: ItemBatch, rank: int, size: int) -> ItemBatch | None:
+        """Every size-th pair of the batch, from the one at `rank`, with its part of the loss."""
+        return share_items(batch, rank, size)
+
+    def forward(self, batch: ItemBatch) -> Tensor:
+        """The vectors (n, D) of the batch's items, of length 1. PinSage, algorithm 2."""
+        hidden = self._start(batch.nodes)
+        for layer, block in zip(self.convolutions, batch.blocks, strict=True):
+            hidden = layer(hidden, block)
+        hidden = torch.relu(hidden @ self.first + self.first_bias)
+        return normalize(hidden @ self.second, dim=1)
+
+    def embed(self) -> Convolved:
+        """All items layer by layer, users as means over their items."""
+        with torch.no_grad():
+            arrays = {name: part.detach().cpu().numpy() for name, part in self.named_parameters()}
+        content = np.concatenate([self._content, arrays["ids"]], axis=1)
+        network = Network(
+            tuple(layer.arrays() for layer in self.convolutions),  # type: ignore[operator]
+            Head(arrays["first"].copy(), arrays["first_bias"].copy(), arrays["second"].copy()),
+            self._config.pooling,
+        )
+        items, inputs = embed_all(network, content, self._sampler.neighborhoods)
+        histories = self._graph.user_items
+        vectors = make_users(items, histories, ages_of(histories, self._events), self._config.users)
+        return Convolved(vectors, network, inputs, self._growth)
+
+    def _start(self, nodes: Ints) -> Tensor:
+        device = self.ids.device
+        if self._inputs is None or self._inputs.device != device:
+            self._inputs = torch.from_numpy(self._content).to(device)
+        where = torch.from_numpy(nodes).to(device)
+        content = self._inputs.index_select(0, where)
+        if self._config.dropout:
+            content = content * _kept(content.shape, self._config.dropout, device)
+        if not self._config.ids:
+            return content
+        own = embedding(where, self.ids)
+        if self._config.id_dropout:
+            own = own * _kept((len(own), 1), self._config.id_dropout, device)
+        return torch.cat([content, own], dim=1)
+
+
+class Convolve(nn.Module):
+    """One convolution; see graph.convolved.Convolution."""
+
+    def __init__(self, width: int, config: PinSageConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        m = config.hidden
+        self._pooling = config.pooling
+        self.neighbor = kaiming(width, m, generator)
+        self.neighbor_bias = nn.Parameter(torch.zeros(m))
+        self.both = kaiming(width + m, config.dim, generator)
+        self.bias = nn.Parameter(torch.zeros(config.dim))
+        self.attention = nn.Parameter(torch.zeros((width + m) if config.pooling == "attention" else 0))
+
+    def forward(self, own: Tensor, block: object) -> Tensor:
+        """(C, D) to (R, D')."""
+        messages = torch.relu(own @ self.neighbor + self.neighbor_bias)
+        own = own[: block.n_rows]  # type: ignore[attr-defined]
+        match self._pooling:
+            case "max":
+                gathered = largest(messages, block)  # type: ignore[arg-type]
+            case "attention":
+                gathered = attended(own, messages, self.attention, block)  # type: ignore[arg-type]
+            case _:
+                gathered = WeightedSum.apply(messages, block)  # type: ignore[no-untyped-call]
+        d = own.shape[1]
+        made = torch.relu(own @ self.both[:d] + gathered @ self.both[d:] + self.bias)
+        return normalize(made, dim=1)
+
+    def arrays(self) -> Convolution:
+        """The layer for numpy."""
+        names = ("neighbor", "neighbor_bias", "both", "bias", "attention")
+        return Convolution(*(getattr(self, name).detach().cpu().numpy().copy() for name in names))
+
+
+def growth(config: PinSageConfig, graph: BipartiteGraph, seed: int) -> Growth:
+    """How new items get their inputs; degrees are scaled by those of the items that somebody took."""
+    counts = graph.item_counts()
+    logs = np.log1p(counts[counts > 0])
+    mean, deviation = (float(logs.mean()), float(logs.std())) if len(logs) else (0.0, 1.0)
+    return Growth(config.neighborhood, seed, mean, deviation or 1.0, config.ids)
+
+
+def sampler(config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Context) -> Sampler:
+    """What batches are made of: pairs, neighborhoods, windows for hard negatives."""
+    content = context.content.items if context.content is not None else None
+    walked = graph
+    if config.edges.active():
+        walked = graph.reweighted(edge_factors(config.edges, graph, context.events, content))
+    near = neighborhoods(walked, config.neighborhood, seed)
+    if config.pooling == "mean":
+        near = Neighborhoods(near.ids, equal_weights(near.ids))
+    pairs = config.pairs.informativeness
+    factors = edge_factors(pairs, graph, context.events, content) if pairs.active() else None
+    source = PairSource(config.pairs, graph, context.events, factors, context.pairs)
+    window = None
+    if config.negatives.hard:
+        window = rank_window(graph, *hard_ranks(config.negatives, graph.n_items), WINDOW, config.neighborhood, seed)
+    return Sampler(config.negatives, source, near, source.chances(), window, config.layers, config.guard)
+
+
+def equal_weights(ids: Ints) -> Floats:
+    """1 / n for each of a row's n neighbors. Shape (I, T)."""
+    there = ids >= 0
+    return np.asarray(there / np.maximum(there.sum(axis=1, keepdims=True), 1), np.float32)
+
+
+def kaiming(rows: int, columns: int, generator: torch.Generator) -> nn.Parameter:
+    """A (rows, columns) matrix, normal with variance 2 / rows: keeps the scale through ReLU. He et al., ICCV 2015."""
+    return nn.Parameter(torch.randn(rows, columns, generator=generator) * (2 / max(rows, 1)) ** 0.5)
+
+
+def _kept(shape: tuple[int, ...] | torch.Size, dropout: float, device: torch.device) -> Tensor:
+    """Random zeros, and 1 / (1 - p) elsewhere."""
+    return (torch.rand(shape, device=device) >= dropout) / (1 - dropout)

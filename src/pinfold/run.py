@@ -1,0 +1,97 @@
+"""A run file: all options of a job, and the data that it names."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from pinfold.artifacts import is_folder
+from pinfold.config import options
+from pinfold.data.bundled import debian
+from pinfold.data.dataset import Dataset, load_dataset
+from pinfold.data.filters import filter_dataset
+from pinfold.data.interactions import Interactions
+from pinfold.data.splits import SplitConfig
+from pinfold.errors import ConfigError
+from pinfold.evaluation.evaluate import EvaluationConfig
+from pinfold.evaluation.expected import ReproduceConfig
+from pinfold.evaluation.study import StudyConfig
+from pinfold.features.config import FeaturesConfig
+from pinfold.features.content import load_content
+from pinfold.models.interface import Context
+from pinfold.models.shelf import ModelConfig, needs_content
+from pinfold.training.config import TrainConfig
+from pinfold.training.space import TuneConfig
+
+BUNDLED = "debian"
+Contexts = Callable[[Interactions], Context]
+
+
+@options
+class DataConfig:
+    """Which data set, and what of it."""
+
+    path: Annotated[str, Field(description="a folder that `pinfold import` made, or 'debian' for the bundled data")]
+    test: Annotated[
+        str | None,
+        Field(description="folder with the test events, imported in the same way; for split.protocol 'files'"),
+    ] = None
+    min_user_events: Annotated[int, Field(ge=0, description="k-core: events a user must have; 0 keeps all")] = 0
+    min_item_events: Annotated[int, Field(ge=0, description="k-core: events an item must have; 0 keeps all")] = 0
+
+
+@options
+class RunConfig:
+    """A run file: everything that decides the result."""
+
+    data: DataConfig
+    model: ModelConfig
+    features: FeaturesConfig = FeaturesConfig()
+    seed: Annotated[
+        int, Field(ge=0, lt=2**63, description="of the split, the first vectors, the batches and the bootstrap")
+    ] = 0
+    split: SplitConfig = SplitConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    reproduce: Annotated[ReproduceConfig | None, Field(description="what should come out: `pinfold reproduce`")] = None
+    tune: Annotated[TuneConfig | None, Field(description="what may be varied: `pinfold tune`")] = None
+    study: Annotated[
+        StudyConfig | None,
+        Field(description="variants beside each other: also `pinfold reproduce`"),
+    ] = None
+
+
+def load_data(config: DataConfig) -> Dataset:
+    """The data set of a run, cut down to its k-core."""
+    if config.path != BUNDLED and not is_folder(Path(config.path)):
+        raise ConfigError(
+            f"data.path {config.path!r}: no data set there; make one with `pinfold import FILE --out {config.path}`, "
+            f"or use {BUNDLED!r}, the bundled one"
+        )
+    dataset = debian() if config.path == BUNDLED else load_dataset(Path(config.path))
+    return filter_dataset(dataset, config.min_user_events, config.min_item_events)
+
+
+def load_test(config: DataConfig, dataset: Dataset) -> Interactions | None:
+    """The given test events in the rows of `dataset`; events of users or items it does not have are left out."""
+    if config.test is None:
+        return None
+    test = load_dataset(Path(config.test))
+    users = np.array([dataset.users.row_or(name, -1) for name in test.users.all], np.int32)[test.interactions.users]
+    items = np.array([dataset.items.row_or(name, -1) for name in test.items.all], np.int32)[test.interactions.items]
+    known = (users >= 0) & (items >= 0)
+    return Interactions.of(users[known], items[known], len(dataset.users), len(dataset.items))
+
+
+def contexts_of(run: RunConfig, dataset: Dataset) -> Contexts:
+    """What the run's model may learn from beside a graph: features fitted on the users and items of its events."""
+
+    def of(events: Interactions) -> Context:
+        if not needs_content(run.model):
+            return Context(events)
+        known = np.unique(events.items), np.unique(events.users)
+        return Context(events, load_content(run.features, dataset.item_table, dataset.user_table, *known))
+
+    return of

@@ -1,0 +1,177 @@
+"""Mini-batches of item pairs with negatives, and the part of the graph that each needs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from pinfold.arrays import Doubles, Floats, Ints, Longs
+from pinfold.config import options
+from pinfold.graph.neighborhoods import Neighborhoods
+from pinfold.sampling.blocks import Block, blocks
+from pinfold.sampling.item_pairs import ItemPairs, PairSource
+
+
+@options
+class ItemNegativesConfig:
+    """Items that a query is to be told from. An item that the batch pairs with the query never counts."""
+
+    batch_size: Annotated[int, Field(ge=2, description="pairs in a step; the paper's are 512 to 4096")] = 2048
+    negatives: Annotated[
+        Literal["uniform", "popularity", "in-batch", "mixed"],
+        Field(
+            description="items drawn evenly (the paper's); by their number of pairs; the batch's other positives; "
+            "these and evenly drawn ones"
+        ),
+    ] = "mixed"
+    n_negatives: Annotated[int, Field(ge=1, description="negatives of a batch, beside in-batch ones")] = 500
+    shared: Annotated[bool, Field(description="all pairs of a batch have the same negatives; else each its own")] = True
+    hard: Annotated[int, Field(ge=0, description="most hard negatives of each pair; 0: none")] = 0
+    curriculum: Annotated[
+        bool, Field(description="n - 1 hard negatives in epoch n, up to `hard`; else all at once")
+    ] = True
+    hard_ranks: Annotated[
+        tuple[int, int] | None,
+        Field(
+            description="hard negatives have these ranks by personalized PageRank; none: 2000 to 5000, in small "
+            "catalogues a twentieth to an eighth of the items"
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemBatch:
+    """B pairs and their negatives, by place among the batch's n distinct items (the first n of `nodes`)."""
+
+    nodes: Ints  # (m,) items whose inputs are needed
+    blocks: tuple[Block, ...]
+    queries: Longs  # (B,)
+    positives: Longs  # (B,)
+    negatives: Longs  # (N,) shared, or (B, N)
+    hard: Longs  # (B, H)
+    taken: tuple[Longs, Longs]  # rows and columns of (B, N + H) that are no negatives after all
+    log_draws: Floats  # (N + H,) log of how often each negative was expected; of own ones without their items' names
+    weights: Floats  # (B,)
+    n_whole: int | None = None  # pairs of the whole batch, where this is a share of it; see sampling.item_shares
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """All that batches are made of."""
+
+    config: ItemNegativesConfig
+    source: PairSource
+    neighborhoods: Neighborhoods
+    chances: Doubles  # (I,) of each item to be the second of a pair
+    window: Ints | None  # (I, W) candidates for hard negatives, -1 where there are fewer
+    n_layers: int
+    guard: bool  # hide the pairs' own edges
+
+    def n_batches(self) -> int:
+        """Steps in an epoch."""
+        return -(-self.source.n_pairs // self.config.batch_size)
+
+    def batches(self, rng: np.random.Generator, n_hard: int) -> Iterator[ItemBatch]:
+        """The pairs of an epoch, with `n_hard` hard negatives each."""
+        pairs = self.source.draw(rng)
+        for start in range(0, self.source.n_pairs, self.config.batch_size):
+            yield self._batch(pairs.take(slice(start, start + self.config.batch_size)), n_hard, rng)
+
+    def _batch(self, pairs: ItemPairs, n_hard: int, rng: np.random.Generator) -> ItemBatch:
+        n, n_items = len(pairs.queries), len(self.chances)
+        negatives = self._negatives(pairs, rng)
+        hard = self._hard(pairs.queries, n_hard, rng)
+        wrong = _taken(pairs, negatives, hard, n_items)
+        parts = [pairs.queries, pairs.items, negatives.ravel(), np.maximum(hard, 0).ravel()]
+        seeds, place = np.unique(np.concatenate(parts), return_inverse=True)
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        queries, positives, others, close = np.split(place.astype(np.int64), ends)
+        guarded = (pairs.queries, pairs.items) if self.guard else ()
+        nodes, made = blocks(self.neighborhoods, seeds.astype(np.int32), self.n_layers, guarded)
+        return ItemBatch(
+            nodes, made, queries, positives, others.reshape(negatives.shape), close.reshape(n, -1), wrong,
+            self._log_draws(negatives, hard, n), pairs.weights,
+        )  # fmt: skip
+
+    def _negatives(self, pairs: ItemPairs, rng: np.random.Generator) -> Ints:
+        config, n_items = self.config, len(self.chances)
+        n = min(config.n_negatives, n_items)
+        if not config.shared:
+            chances = self.chances if config.negatives == "popularity" else None
+            return rng.choice(n_items, (len(pairs.queries), n), p=chances).astype(np.int32)
+        match config.negatives:
+            case "uniform":
+                drawn = rng.choice(n_items, n, replace=False)
+            case "popularity":
+                drawn = np.unique(rng.choice(n_items, n, p=self.chances))
+            case "in-batch":
+                drawn = np.unique(pairs.items)
+            case "mixed":
+                drawn = np.union1d(pairs.items, rng.choice(n_items, n, replace=False))
+        return drawn.astype(np.int32)
+
+    def _hard(self, queries: Ints, n_hard: int, rng: np.random.Generator) -> Ints:
+        """Candidates (B, H) of every query, drawn evenly from its window."""
+        if not n_hard or self.window is None:
+            return np.zeros((len(queries), 0), np.int32)
+        columns = rng.integers(self.window.shape[1], size=(len(queries), n_hard))
+        return self.window[queries[:, None], columns]
+
+    def _log_draws(self, negatives: Ints, hard: Ints, n_pairs: int) -> Floats:
+        """Own negatives are as many draws of the same law, so their correction is the same for all but a constant."""
+        config, n_items = self.config, len(self.chances)
+        even = min(config.n_negatives, n_items) / n_items
+        match config.negatives:
+            case "uniform":
+                expected = np.full(n_items, even)
+            case "popularity":
+                expected = 1 - (1 - self.chances) ** config.n_negatives
+            case "in-batch":
+                expected = 1 - (1 - self.chances) ** n_pairs
+            case "mixed":
+                expected = 1 - (1 - self.chances) ** n_pairs * (1 - even)
+        if negatives.ndim == 2:  # one row of logs for all rows: the mean law
+            return np.full(negatives.shape[1] + hard.shape[1], np.log(even), np.float32)
+        of_hard = np.full(hard.shape[1], np.log(even))
+        return np.concatenate([np.log(np.maximum(expected[negatives], 1e-12)), of_hard]).astype(np.float32)
+
+
+def hard_ranks(config: ItemNegativesConfig, n_items: int) -> tuple[int, int]:
+    """The ranks that hard negatives are drawn from: the paper's, in small catalogues a twentieth to an eighth."""
+    return config.hard_ranks or (min(2000, n_items // 20), max(min(5000, n_items // 8), 1))
+
+
+def _taken(pairs: ItemPairs, negatives: Ints, hard: Ints, n_items: int) -> tuple[Longs, Longs]:
+    """Where a row's negative is its query, one of the query's positives in this batch, or missing (-1)."""
+    keys = np.unique(pairs.queries.astype(np.int64) * n_items + pairs.items)
+    width = negatives.shape[-1]
+    if negatives.ndim == 1:
+        place = np.full(n_items, -1)
+        place[negatives] = np.arange(width)
+        rows, columns = _shared_taken(pairs, keys, place, n_items)
+    else:
+        rows, columns = _own_taken(pairs.queries, negatives, keys, n_items)
+    hard_rows, hard_columns = _own_taken(pairs.queries, hard, keys, n_items)
+    return np.concatenate([rows, hard_rows]), np.concatenate([columns, hard_columns + width])
+
+
+def _shared_taken(pairs: ItemPairs, keys: Longs, place: Longs, n_items: int) -> tuple[Longs, Longs]:
+    """For shared negatives: each row's query itself, and all that the batch pairs with it."""
+    rows = np.arange(len(pairs.queries))
+    starts = np.searchsorted(keys, pairs.queries.astype(np.int64) * n_items)
+    counts = np.searchsorted(keys, (pairs.queries.astype(np.int64) + 1) * n_items) - starts
+    offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    partners = keys[np.repeat(starts, counts) + offsets] % n_items
+    all_rows = np.concatenate([rows, np.repeat(rows, counts)])
+    columns = place[np.concatenate([pairs.queries.astype(np.int64), partners])]
+    return all_rows[columns >= 0], columns[columns >= 0]
+
+
+def _own_taken(queries: Ints, negatives: Ints, keys: Longs, n_items: int) -> tuple[Longs, Longs]:
+    """For each row's own negatives (B, N)."""
+    wanted = queries.astype(np.int64)[:, None] * n_items + negatives
+    nearest = np.append(keys, -1)[np.searchsorted(keys, wanted)]
+    rows, columns = np.nonzero((nearest == wanted) | (negatives == queries[:, None]) | (negatives < 0))
+    return rows, columns

@@ -1,0 +1,156 @@
+"""What models say about pairs, alone and together."""
+
+import numpy as np
+import pytest
+
+from pinfold.arrays import Doubles, Embeddings, Floats
+from pinfold.data.splits import SplitConfig, split_events
+from pinfold.data.synthetic import two_tastes
+from pinfold.evaluation.item_pairs import ItemPairs, ItemPairsConfig, evaluate_pairs, held_out_pairs
+from pinfold.evaluation.item_scorers import (
+    ConstantScorer,
+    CosineScorer,
+    HistoryScorer,
+    WeightedScorer,
+    fit_weights,
+    item_scorer,
+    standardized,
+    user_scorer,
+)
+from pinfold.graph.bipartite import BipartiteGraph, build_graph
+from pinfold.graph.learned import ItemSimilarity
+from pinfold.models.item_knn import ItemKNNConfig, item_knn
+from pinfold.models.popularity import PopularityConfig, popularity
+
+N_ITEMS = 40
+ASKED = np.array([3, 0, 3], np.int32)
+
+
+def test_vectors_by_cosine() -> None:
+    vectors = np.random.default_rng(0).normal(size=(N_ITEMS, 5)).astype(np.float32)
+    vectors[7] = 0
+    found = item_scorer(Embeddings(vectors, vectors, vectors), N_ITEMS).scores(ASKED)
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-30)
+    expected = vectors[ASKED] @ vectors.T / lengths[ASKED][:, None] / lengths
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert (found[:, 7] == 0).all()
+
+
+def test_similarities_by_the_item_s_row(graph: BipartiteGraph) -> None:
+    learned = item_knn(ItemKNNConfig(), graph)
+    scorer = item_scorer(learned, graph.n_items)
+    assert isinstance(scorer, HistoryScorer)
+    np.testing.assert_array_equal(scorer.scores(ASKED), learned.weights.to_scipy().toarray()[ASKED])
+
+
+def test_popularity_says_the_same_of_all(graph: BipartiteGraph) -> None:
+    counts = graph.item_counts().astype(np.float32)
+    learned = popularity(PopularityConfig(), graph)
+    for scorer in (item_scorer(learned, graph.n_items), ConstantScorer(counts)):
+        found = scorer.scores(ASKED)
+        order = np.argsort(-found[0], kind="stable")
+        np.testing.assert_array_equal(order, np.argsort(-counts, kind="stable"))
+        np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_scores_are_the_callers_own(graph: BipartiteGraph) -> None:
+    vectors = np.ones((N_ITEMS, 2), np.float32)
+    learned = item_knn(ItemKNNConfig(), graph)
+    for scorer in (CosineScorer(vectors), HistoryScorer(learned, N_ITEMS), ConstantScorer(vectors[:, 0].copy())):
+        before = scorer.scores(ASKED)
+        scorer.scores(ASKED)[:] = np.nan
+        np.testing.assert_array_equal(scorer.scores(ASKED), before)
+
+
+def test_users_by_their_own_vectors_or_history(graph: BipartiteGraph) -> None:
+    similarity = item_knn(ItemKNNConfig(), graph)
+    users = np.array([5, 2], np.int32)
+    taken = graph.user_items.to_scipy().sign().toarray()
+    found = user_scorer(similarity, graph.user_items)(users)
+    np.testing.assert_allclose(found, (taken @ similarity.weights.to_scipy().toarray())[users], rtol=1e-5)
+    vectors = np.arange(graph.n_users, dtype=np.float32)[:, None] + 1
+    ones = np.ones((graph.n_items, 1), np.float32)
+    assert user_scorer(Embeddings(vectors, ones, ones), graph.user_items)(users)[:, 0].tolist() == [6, 3]
+
+
+def test_rows_are_standardized() -> None:
+    block = np.random.default_rng(0).normal(3, 7, (4, 50)).astype(np.float32)
+    block[2] = 5
+    found = standardized(block.copy())
+    np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(found.std(axis=1), [1, 1, 0, 1], rtol=1e-5)
+
+
+def test_a_weighted_sum_by_hand() -> None:
+    first, second = np.array([2, 0, 0, 0], np.float32), np.array([0, 0, 4, 4], np.float32)
+    weights = np.array([1, 3], np.float32)
+    found = WeightedScorer((ConstantScorer(first), ConstantScorer(second)), weights).scores(np.zeros(1, np.int32))
+    # Means 1/2 and 2; deviations sqrt(3)/2 and 2.
+    expected = (first - 0.5) / (3**0.5 / 2) + 3 * (second - 2) / 2
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="weights"):
+        WeightedScorer((ConstantScorer(first),), weights)
+
+
+def noisy(targets: Doubles, noise: float, seed: int) -> CosineScorer:
+    vectors = targets + np.random.default_rng(seed).normal(0, noise, targets.shape)
+    return CosineScorer((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
+
+
+def hidden_truth() -> tuple[Doubles, ItemPairs]:
+    """Directions of 300 items, and pairs that are near in them."""
+    truth = np.random.default_rng(0).normal(size=(300, 8))
+    truth /= np.linalg.norm(truth, axis=1, keepdims=True)
+    near = truth @ truth.T
+    np.fill_diagonal(near, -1)
+    targets = np.argsort(-near, axis=1)[:, :3].ravel().astype(np.int32)
+    return truth, ItemPairs(np.repeat(np.arange(300), 3).astype(np.int32), targets, 300)
+
+
+def test_two_that_err_differently_are_better_together() -> None:
+    truth, pairs = hidden_truth()
+    scorers = (noisy(truth, 0.2, 1), noisy(truth, 0.2, 2))
+    weights = fit_weights(scorers, pairs)
+    assert (weights > 0).all()
+    config = ItemPairsConfig(ks=(10,), n_resamples=100)
+    both = evaluate_pairs(WeightedScorer(scorers, weights), pairs, config, seed=0).intervals["hit@10"].mean
+    alone = [evaluate_pairs(one, pairs, config, seed=0).intervals["hit@10"].mean for one in scorers]
+    assert both > max(alone)
+
+
+def test_what_knows_nothing_gets_no_weight() -> None:
+    truth, pairs = hidden_truth()
+    good, useless = noisy(truth, 0.1, 1), ConstantScorer(np.ones(300, np.float32))
+    assert fit_weights((good, useless), pairs).tolist() == [1, 0]
+    assert fit_weights((useless, good), pairs).tolist() == [0, 1]
+    harmful = noisy(truth, 100, 3)
+    assert fit_weights((harmful, good, useless), pairs, "mrr", (0.5, 2)).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("metric", ["hit", "hit@", "hit@x", "hit@0", "recall@20"])
+def test_unknown_metrics_are_refused(metric: str) -> None:
+    _, pairs = hidden_truth()
+    with pytest.raises(ValueError, match="unknown metric"):
+        fit_weights((ConstantScorer(np.ones(300, np.float32)),), pairs, metric)
+    with pytest.raises(ValueError, match="must be a scorer"):
+        fit_weights((), pairs)
+
+
+def test_item_knn_finds_the_taste_and_popularity_half_of_it() -> None:
+    split = split_events(two_tastes(n_users=400).interactions, SplitConfig(), 0)
+    assert split.valid is not None
+    graph = build_graph(split.train)
+    pairs = held_out_pairs(split.valid, ItemPairsConfig(), 0)
+
+    def hit(learned: Embeddings | ItemSimilarity) -> float:
+        config = ItemPairsConfig(ks=(19,), n_resamples=100)
+        found = evaluate_pairs(item_scorer(learned, graph.n_items), pairs, config, seed=0)
+        return found.intervals["hit@19"].mean
+
+    assert hit(item_knn(ItemKNNConfig(), graph)) > 0.95
+    assert 0.3 < hit(popularity(PopularityConfig(), graph)) < 0.7
+
+
+def test_floats_stay_floats() -> None:
+    scores: Floats = CosineScorer(np.ones((4, 2), np.float32)).scores(np.zeros(1, np.int32))
+    assert scores.dtype == np.float32

@@ -1,0 +1,178 @@
+"""PinSage: what it computes, that it learns, and that items which training never saw get the right vectors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pinfold.data.dataset import Dataset
+from pinfold.data.interactions import Interactions
+from pinfold.errors import ConfigError
+from pinfold.features.config import FeaturesConfig
+from pinfold.features.content import load_content
+from pinfold.graph.bipartite import BipartiteGraph, build_graph
+from pinfold.graph.convolve import embed_all
+from pinfold.graph.convolved import Convolved
+from pinfold.graph.csr import Csr
+from pinfold.graph.grow import grow
+from pinfold.graph.neighborhoods import NeighborhoodConfig
+from pinfold.graph.passing import unit
+from pinfold.models.interface import Context
+from pinfold.models.losses import MaxMarginConfig, SoftmaxConfig
+from pinfold.models.pinsage import PinSage, PinSageConfig
+from pinfold.models.shelf import build
+from pinfold.sampling.blocks import blocks
+from pinfold.sampling.item_batches import ItemBatch, ItemNegativesConfig
+from pinfold.sampling.item_pairs import PairsConfig
+from pinfold.training.config import TrainConfig
+from pinfold.training.loop import train
+
+SMALL = PinSageConfig(
+    hidden=8,
+    dim=8,
+    neighborhood=NeighborhoodConfig(size=6, steps=60),
+    negatives=ItemNegativesConfig(batch_size=64, n_negatives=16),
+)
+NOBODY = Csr(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), 60)
+
+
+@pytest.fixture(scope="module")
+def context(world: Dataset) -> Context:
+    """Features of the titles: `even thing 3`, `odd thing 4`."""
+    rows = np.arange(len(world.items), dtype=np.int32), np.arange(len(world.users), dtype=np.int32)
+    return Context(world.interactions, load_content(FeaturesConfig(dim=4), world.item_table, world.user_table, *rows))
+
+
+def all_at_once(model: PinSage) -> ItemBatch:
+    """A batch that asks for every item."""
+    sampler = model._sampler  # what is under test is what the model does with it
+    items = np.arange(len(sampler.neighborhoods.ids), dtype=np.int32)
+    nodes, made = blocks(sampler.neighborhoods, items, model._config.layers)
+    none = np.zeros(0, np.int64)
+    return ItemBatch(nodes, made, none, none, none, np.zeros((0, 0), np.int64), (none, none), none, none)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pooling", ["importance", "mean", "max", "attention"])
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+def test_layer_by_layer_gives_what_mini_batches_give(
+    pooling: str, layers: int, graph: BipartiteGraph, context: Context
+) -> None:
+    config = replace(SMALL, pooling=pooling, layers=layers, ids=3, id_dropout=0.0)
+    model = PinSage(config, graph, 0, context)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    with torch.no_grad():
+        expected = model(all_at_once(model)).numpy()
+    np.testing.assert_allclose(model.embed().vectors.items, expected, atol=1e-5)  # type: ignore[union-attr]
+
+
+def test_a_mini_batch_is_the_whole_graph_cut_down(graph: BipartiteGraph, context: Context) -> None:
+    model = PinSage(replace(SMALL, guard=False), graph, 0, context)
+    whole = model.embed().vectors.items  # type: ignore[union-attr]
+    batch = next(iter(model.batches(np.random.default_rng(0))))
+    with torch.no_grad():
+        some = model(batch).numpy()
+    np.testing.assert_allclose(some, whole[batch.nodes[: batch.blocks[-1].n_rows]], atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [SoftmaxConfig(temperature=0.1, log_q=True), MaxMarginConfig(margin=0.3)])
+def test_it_learns_the_two_tastes(
+    loss: SoftmaxConfig | MaxMarginConfig, world: Dataset, graph: BipartiteGraph, context: Context
+) -> None:
+    model = build(replace(SMALL, loss=loss), graph, 0, context)
+    report = train(model, TrainConfig(epochs=10, learning_rate=0.01), 0)
+    assert report.history[-1]["loss"] < report.history[0]["loss"]
+    learned = model.embed()
+    assert isinstance(learned, Convolved)
+    units = unit(learned.vectors.items)  # type: ignore[union-attr]
+    cosines = units @ units.T
+    np.fill_diagonal(cosines, -1)
+    nearest = np.argsort(-cosines, axis=1)[:, :5]
+    assert np.mean(nearest % 2 == np.arange(40)[:, None] % 2) > 0.98
+
+
+def test_without_content_it_says_so(graph: BipartiteGraph, world: Dataset) -> None:
+    with pytest.raises(ConfigError, match="learns from content"):
+        build(SMALL, graph, 0, Context(world.interactions))
+
+
+def test_the_same_seed_gives_the_same_vectors(graph: BipartiteGraph, context: Context) -> None:
+    found = []
+    for _ in range(2):
+        model = build(replace(SMALL, ids=4, dropout=0.2), graph, 3, context)
+        train(model, TrainConfig(epochs=2), 3)
+        found.append(model.embed().vectors.items)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(*found)
+
+
+def test_the_curriculum_adds_a_hard_negative_each_epoch(graph: BipartiteGraph, context: Context) -> None:
+    negatives = replace(SMALL.negatives, hard=3, hard_ranks=(5, 15))
+    model = PinSage(replace(SMALL, negatives=negatives), graph, 0, context)
+    widths = [next(iter(model.batches(np.random.default_rng(0), epoch))).hard.shape[1] for epoch in (1, 2, 3, 4, 5, 6)]
+    assert widths == [0, 1, 2, 3, 3, 3]
+    at_once = PinSage(replace(SMALL, negatives=replace(negatives, curriculum=False)), graph, 0, context)
+    assert next(iter(at_once.batches(np.random.default_rng(0), 1))).hard.shape[1] == 3
+    train(model, TrainConfig(epochs=4), 0)  # and its loss is finite
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("kind", ["uniform", "popularity", "in-batch", "mixed"])
+def test_no_kind_of_negative_breaks_it(kind: str, shared: bool, graph: BipartiteGraph, context: Context) -> None:
+    negatives = ItemNegativesConfig(batch_size=32, n_negatives=8, negatives=kind, shared=shared, hard=2, curriculum=False)
+    model = PinSage(replace(SMALL, negatives=negatives), graph, 0, context)
+    losses = [model.loss(batch) for batch in model.batches(np.random.default_rng(0))]
+    assert all(bool(torch.isfinite(loss)) for loss in losses)
+
+
+def test_next_items_need_times(world: Dataset, graph: BipartiteGraph, context: Context) -> None:
+    events = world.interactions
+    timeless = replace(context, events=Interactions.of(events.users, events.items, events.n_users, events.n_items))
+    config = replace(SMALL, pairs=PairsConfig(source="next"))
+    build(config, graph, 0, context)
+    with pytest.raises(ConfigError, match="needs times"):
+        build(config, graph, 0, timeless)
+
+
+def test_a_new_item_gets_what_inference_on_the_grown_graph_gives(world: Dataset) -> None:
+    """The item's own row comes last and nobody's walk meets it, so the others' neighborhoods are what they were."""
+    events = world.interactions
+    last = events.n_items - 1
+    before = events.take(events.items != last)
+    cut = Interactions(before.users, before.items, before.weights, before.times, events.n_users, last)
+    rows = np.arange(last, dtype=np.int32), np.arange(events.n_users, dtype=np.int32)
+    table = replace(world.item_table, columns={"title": world.item_table.columns["title"][:last]}, n_rows=last)
+    content = load_content(FeaturesConfig(dim=4), table, world.user_table, *rows)
+    old = build_graph(cut)
+    model = PinSage(SMALL, old, 0, Context(cut, content))
+    learned = model.embed()
+    takers = build_graph(events).item_users.take(np.array([last], np.int32))
+    features = content.items[:1]
+    grown = grow(learned, old, features, takers)
+    assert grown.inputs[0].shape[0] == last + 1
+
+    near = model._sampler.neighborhoods
+    from pinfold.graph.neighborhoods import Neighborhoods, fresh_neighborhoods
+
+    own = fresh_neighborhoods(old, SMALL.neighborhood, 0, takers)
+    both = Neighborhoods(np.vstack([near.ids, own.ids]), np.vstack([near.weights, own.weights]))
+    first = np.vstack([learned.inputs[0], grown.inputs[0][last:]])
+    expected, _ = embed_all(learned.network, first, both)
+    np.testing.assert_allclose(grown.vectors.items, expected, atol=1e-5)
+    np.testing.assert_array_equal(grown.vectors.items[:last], learned.vectors.items)  # type: ignore[union-attr]
+
+
+def test_an_item_with_content_and_nothing_else_lies_among_its_like(
+    world: Dataset, graph: BipartiteGraph, context: Context
+) -> None:
+    model = build(SMALL, graph, 0, context)
+    train(model, TrainConfig(epochs=10, learning_rate=0.01), 0)
+    learned = model.embed()
+    assert isinstance(learned, Convolved)
+    assert context.content is not None
+    for taste in (0, 1):
+        grown = grow(learned, graph, context.content.items[taste : taste + 1], NOBODY)
+        units = unit(grown.vectors.items)
+        nearest = np.argsort(-(units[:-1] @ units[-1]))[:5]
+        assert np.mean(nearest % 2 == taste) >= 0.8
