@@ -18,10 +18,10 @@ from environment import print_result
 from lightgcn_peers import SETTINGS, build_model
 from pinfold.evaluation.evaluate import EvaluationConfig, evaluate
 from pinfold.index.recommender import recommender
+from pinfold.memory import peak_memory
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.shelf import build, compute
-from pinfold.memory import peak_memory
 from pinfold.training.config import TrainConfig
 from pinfold.training.loop import train
 from standard_split import load_gowalla

@@ -13,7 +13,8 @@ figures are steps in a second of processor time, the best round counts; the tabl
 - counted: 500 steps a source, visits counted, the best 50 with their shares
 - table: neighborhoods of all items (T = 50, 500 steps), on all threads, in blocks; with --write also to disk
 
-`--peer-python` names a python that has torch_cluster; without it that row is left out. A table on stderr, JSON on stdout.
+`--peer-python` names a python that has torch_cluster; without it that row is left out. A table on stderr, JSON on
+stdout.
 """
 
 import argparse
@@ -103,7 +104,7 @@ def single_core(graph: BipartiteGraph, rows: Longs, rounds: int) -> dict[str, fl
 
     for restart in (0.0, 0.5):
         plain(restart)
-        if not np.array_equal(visits, found[restart]):
+        if not np.array_equal(visits, walk_visits(items, users, sources_of(items, few), BARE_STEPS, restart, 0)):
             raise SystemExit("walks in lockstep and one at a time went different ways")
     kinds: dict[str, tuple[Callable[[], Any], int]] = {
         "independent reads": (lambda: independent_reads(values, N_READS, key), N_READS),

@@ -30,6 +30,12 @@ def check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic], 
         raise ValueError(f"{name} must have shape {shape} (-1: any), got {array.shape}")
 
 
+def unit(vectors: Floats) -> Floats:
+    """The rows at length 1; a row of zeros stays as it is."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class TopK:
     """The best items of each asked row, best first; ids -1 and scores -inf where there are fewer than K."""

@@ -19,17 +19,21 @@ from pinfold.errors import DataError
 from pinfold.evaluation.evaluate import EvaluationConfig
 from pinfold.graph.bipartite import build_graph
 from pinfold.index.answers import Answers
+from pinfold.index.recommender import recommender
 from pinfold.memory import peak_memory
+from pinfold.models.content_knn import ContentKNNConfig
 from pinfold.models.gf_cf import GFCFConfig
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.mf import MFConfig
 from pinfold.models.pairwise import ObjectiveConfig
+from pinfold.models.pinsage import PinSageConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import ModelConfig
+from pinfold.models.walk import WalkConfig
 from pinfold.pipeline import Fitted, Verdict, assemble, fit, judge
 from pinfold.progress import SILENT, Progress
-from pinfold.run import DataConfig, RunConfig
+from pinfold.run import DataConfig, RunConfig, contexts_of
 from pinfold.sampling.pairs import SamplingConfig
 from pinfold.terminal import answers_table, diagnosis_text, example_text, neighbors_table, verdict_tables
 from pinfold.training.config import TrainConfig
@@ -40,6 +44,9 @@ TRAIN = TrainConfig(epochs=15, decay_epochs=15, learning_rate=0.02, patience=2, 
 RUN = RunConfig(data=DataConfig(path="debian"), model=MODEL, train=TRAIN, evaluation=EvaluationConfig(ks=(20,)))
 FLOOR: tuple[ModelConfig, ...] = (PopularityConfig(), ItemKNNConfig(), GFCFConfig())
 FACTORS = MFConfig(objective=OBJECTIVE)
+CONTENT, WALK, PINSAGE = ContentKNNConfig(), WalkConfig(method="walks", steps=5000), PinSageConfig()
+# Their number was chosen on the validation part beforehand (docs/experiments.md), so that one training is enough
+PINSAGE_TRAIN = TrainConfig(epochs=6, decay_epochs=6, warmup_steps=50, learning_rate=1e-2)
 FAMILIAR = ("python3-numpy", "gimp", "postgresql", "texlive-latex-base", "libsdl2-2.0-0")
 SHOWN = 3  # collections whose hidden items are shown
 TITLES: dict[ProtocolName, str] = {
@@ -56,7 +63,7 @@ class Trial:
     protocol: ProtocolName
     verdict: Verdict
     seconds: dict[str, float]  # to learn, per model
-    fitted: Fitted  # the first model, LightGCN
+    fitted: dict[str, Fitted]  # by the model's name; LightGCN is the first
     split: Split
     test: Part
 
@@ -77,28 +84,52 @@ def run_trial(
     """LightGCN beside its rivals on the same split."""
     run = replace(RUN, split=SplitConfig(protocol=protocol))
     split = split_events(dataset.interactions, run.split, run.seed)
-    fitted: dict[str, Fitted] = {c.name: fit(replace(run, model=c), split, progress=progress) for c in (MODEL, *rivals)}
+    fitted: dict[str, Fitted] = {
+        c.name: learn(replace(run, model=c), dataset, split, progress) for c in (MODEL, *rivals)
+    }
     if split.test is None:
         raise ValueError(f"protocol {protocol!r} has no test part")
     test = split.test.unseal()
     known = build_graph(split.known).user_items
     verdict = judge({name: f.learned for name, f in fitted.items()}, test, known, run, progress=progress)
     seconds = {name: f.seconds for name, f in fitted.items()}
-    return Trial(protocol, verdict, seconds, fitted[MODEL.name], split, test)
+    return Trial(protocol, verdict, seconds, fitted, split, test)
+
+
+def learn(run: RunConfig, dataset: Dataset, split: Split, progress: Progress) -> Fitted:
+    """One model: PinSage from all known events at once, the others selected on the validation part and refitted."""
+    contexts = contexts_of(run, dataset)
+    if run.model.name != PINSAGE.name:
+        return fit(run, split, contexts=contexts, progress=progress)
+    whole = replace(split, train=split.known, valid=None)
+    return fit(replace(run, train=PINSAGE_TRAIN), whole, contexts=contexts, progress=progress)
 
 
 def trials(dataset: Dataset, progress: Progress = SILENT) -> Iterator[Trial]:
     """A share of each collection hidden; then whole collections hidden, half of each given."""
-    yield run_trial(dataset, "random", (*FLOOR, FACTORS), progress)
+    yield run_trial(dataset, "random", (*FLOOR, FACTORS, CONTENT, WALK, PINSAGE), progress)
     yield run_trial(dataset, "held-out-collections", FLOOR, progress)
 
 
 def save(dataset: Dataset, trial: Trial, out: Path) -> Artifact:
     """LightGCN of a trial as an artifact, the verdict among its metrics."""
-    artifact = assemble(RUN, dataset, trial.split, trial.fitted)
+    fitted = trial.fitted[MODEL.name]
+    artifact = assemble(RUN, dataset, trial.split, fitted)
     artifact.metrics.update(test_openings=1, test=trial.verdict.to_json())
-    write_artifact(out, artifact, trial.fitted.parameters, replace=True)
+    write_artifact(out, artifact, fitted.parameters, replace=True)
     return artifact
+
+
+def side_by_side(dataset: Dataset, trial: Trial, k: int = 6) -> dict[str, dict[str, list[str]]]:
+    """The nearest items of a few familiar ones by content alone, by walks alone, and by PinSage, which has both."""
+    seen = build_graph(trial.split.known).user_items
+    rows = dataset.items.rows(FAMILIAR)
+    found: dict[str, dict[str, list[str]]] = {item: {} for item in FAMILIAR}
+    for config in (CONTENT, WALK, PINSAGE):
+        top = recommender(trial.fitted[config.name].learned, seen).similar(rows, k)
+        for item, ids in zip(FAMILIAR, top.ids, strict=True):
+            found[item][config.name] = dataset.items.ids(ids[ids >= 0]).tolist()
+    return found
 
 
 def examples(artifact: Artifact, test: Part, k: int = 10) -> list[Example]:
@@ -143,7 +174,7 @@ def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = S
             show(table)
     artifact = save(dataset, done[0], out)
     answers = Answers(artifact)
-    show(neighbors_table({name: answers.similar(name, 6) for name in FAMILIAR}))
+    show(neighbors_table(side_by_side(dataset, done[0])))
     for example in examples(artifact, done[0].test):
         show(example_text(example.collection, example.given, example.proposed, example.hidden))
     if items:

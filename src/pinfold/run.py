@@ -13,6 +13,7 @@ from pinfold.data.bundled import debian
 from pinfold.data.dataset import Dataset, load_dataset
 from pinfold.data.filters import filter_dataset
 from pinfold.data.interactions import Interactions
+from pinfold.data.pairs import read_pairs
 from pinfold.data.splits import SplitConfig
 from pinfold.errors import ConfigError
 from pinfold.evaluation.evaluate import EvaluationConfig
@@ -22,6 +23,8 @@ from pinfold.features.config import FeaturesConfig
 from pinfold.features.content import load_content
 from pinfold.models.interface import Context
 from pinfold.models.shelf import ModelConfig, needs_content
+from pinfold.sampling.informativeness import mean_one
+from pinfold.sampling.item_pairs import ItemPairs
 from pinfold.training.config import TrainConfig
 from pinfold.training.space import TuneConfig
 
@@ -37,6 +40,13 @@ class DataConfig:
     test: Annotated[
         str | None,
         Field(description="folder with the test events, imported in the same way; for split.protocol 'files'"),
+    ] = None
+    pairs: Annotated[
+        str | None,
+        Field(
+            description="file with item pairs to learn from, columns query, item and perhaps weight; for pinsage with "
+            "pairs.source 'file'"
+        ),
     ] = None
     min_user_events: Annotated[int, Field(ge=0, description="k-core: events a user must have; 0 keeps all")] = 0
     min_item_events: Annotated[int, Field(ge=0, description="k-core: events an item must have; 0 keeps all")] = 0
@@ -87,11 +97,16 @@ def load_test(config: DataConfig, dataset: Dataset) -> Interactions | None:
 
 def contexts_of(run: RunConfig, dataset: Dataset) -> Contexts:
     """What the run's model may learn from beside a graph: features fitted on the users and items of its events."""
+    given = None
+    if run.data.pairs is not None:
+        queries, items, weights = read_pairs(Path(run.data.pairs), dataset.items)
+        given = ItemPairs(queries, items, mean_one(weights.astype(np.float64)))
 
     def of(events: Interactions) -> Context:
         if not needs_content(run.model):
             return Context(events)
         known = np.unique(events.items), np.unique(events.users)
-        return Context(events, load_content(run.features, dataset.item_table, dataset.user_table, *known))
+        content = load_content(run.features, dataset.item_table, dataset.user_table, *known)
+        return Context(events, content, given)
 
     return of

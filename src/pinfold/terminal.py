@@ -130,13 +130,15 @@ def reasons_table(found: Reasons, title: str) -> Table:
     return table
 
 
-def neighbors_table(neighbors: Mapping[str, Sequence[Answer]]) -> Table:
-    """Items and what is most like them."""
-    table = _table("Most similar items")
+def neighbors_table(neighbors: Mapping[str, Mapping[str, Sequence[str]]]) -> Table:
+    """Items, and what is most like them by each of several models."""
+    table = _table("Most similar items, nearest first")
     table.add_column("item", no_wrap=True)
-    table.add_column("neighbors, nearest first")
-    for item, answers in neighbors.items():
-        table.add_row(escape(item), escape(", ".join(answer.id for answer in answers)))
+    for model in next(iter(neighbors.values()), {}):
+        table.add_column(escape(model))
+    for item, by_model in neighbors.items():
+        table.add_row(escape(item), *(escape(", ".join(ids)) for ids in by_model.values()))
+        table.add_section()
     return table
 
 

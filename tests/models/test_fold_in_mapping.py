@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pinfold.arrays import Embeddings, Floats, check_array
+from pinfold.arrays import Embeddings, Floats, check_array, unit
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr, from_scipy
 from pinfold.graph.learned import Layered
-from pinfold.graph.passing import unit
 from pinfold.models.gcn import GCNConfig, SGCConfig
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.mapping import fit_mapping, mapped

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from pinfold.arrays import unit
 from pinfold.data.dataset import Dataset
 from pinfold.data.interactions import Interactions
+from pinfold.data.tables import Table
 from pinfold.errors import ConfigError
 from pinfold.features.config import FeaturesConfig
 from pinfold.features.content import load_content
@@ -18,7 +20,6 @@ from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
 from pinfold.graph.grow import grow
 from pinfold.graph.neighborhoods import NeighborhoodConfig
-from pinfold.graph.passing import unit
 from pinfold.models.interface import Context
 from pinfold.models.losses import MaxMarginConfig, SoftmaxConfig
 from pinfold.models.pinsage import PinSage, PinSageConfig
@@ -120,10 +121,35 @@ def test_the_curriculum_adds_a_hard_negative_each_epoch(graph: BipartiteGraph, c
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("kind", ["uniform", "popularity", "in-batch", "mixed"])
 def test_no_kind_of_negative_breaks_it(kind: str, shared: bool, graph: BipartiteGraph, context: Context) -> None:
-    negatives = ItemNegativesConfig(batch_size=32, n_negatives=8, negatives=kind, shared=shared, hard=2, curriculum=False)
+    negatives = ItemNegativesConfig(
+        batch_size=32, n_negatives=8, negatives=kind, shared=shared, hard=2, curriculum=False
+    )
     model = PinSage(replace(SMALL, negatives=negatives), graph, 0, context)
     losses = [model.loss(batch) for batch in model.batches(np.random.default_rng(0))]
     assert all(bool(torch.isfinite(loss)) for loss in losses)
+
+
+def test_what_collections_are_like_reaches_the_items(world: Dataset, graph: BipartiteGraph) -> None:
+    """Titles say nothing here, the users' tastes all; an item of nobody's knows nothing."""
+    rows = np.arange(len(world.items), dtype=np.int32), np.arange(len(world.users), dtype=np.int32)
+    items = Table({"title": np.array(["early thing"] * 20 + ["late thing"] * 20, dtype=object)}, 40)
+    users = Table({"taste": np.array(["even", "odd"] * 30, dtype=object)}, 60)
+    context = Context(world.interactions, load_content(FeaturesConfig(dim=4), items, users, *rows))
+    model = PinSage(replace(SMALL, collections=True), graph, 0, context)
+    learned = model.embed()
+    assert context.content is not None
+    n = context.content.items.shape[1]
+    known = learned.inputs[0][:, n:-1]
+    assert not np.allclose(known[0], known[1])
+    np.testing.assert_allclose(known[::2], np.tile(known[0], (20, 1)), atol=1e-6)
+    grown = grow(learned, graph, context.content.items[:1], graph.item_users.take(np.array([7], np.int32)))
+    np.testing.assert_allclose(grown.inputs[0][-1], learned.inputs[0][7], atol=1e-6)
+    assert not grow(learned, graph, context.content.items[:1], NOBODY).inputs[0][-1, n:-1].any()
+
+
+def test_collections_without_features_are_refused(graph: BipartiteGraph, context: Context) -> None:
+    with pytest.raises(ConfigError, match="users have no features"):
+        PinSage(replace(SMALL, collections=True), graph, 0, context)
 
 
 def test_next_items_need_times(world: Dataset, graph: BipartiteGraph, context: Context) -> None:

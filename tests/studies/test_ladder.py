@@ -16,8 +16,9 @@ from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.cold import ColdConfig, cold_last, split_cold
 from pinfold.studies import ladder_warm
 from pinfold.studies.ladder import run_study
-from pinfold.studies.ladder_bench import read_study
+from pinfold.studies.ladder_bench import read_study, resolve
 from pinfold.studies.ladder_results import Outcome
+from pinfold.studies.sources import find_run
 
 STUDY = """
 [data]
@@ -272,6 +273,18 @@ def test_studies_that_cannot_be(study: Path, world: Path, tmp_path: Path, old: s
     with pytest.raises(ConfigError, match=message):
         run_study(study, tmp_path / "out", data=world)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["pinsage-debian", "pinsage-retail", "pinsage-citeulike"])
+def test_studies_that_come_with_pinfold(name: str) -> None:
+    path = find_run(name)
+    run, config = read_study(path)
+    variants = resolve(run, config, path)
+    assert {"popularity", "content-knn", "item-knn", "walk", "lightgcn", "pinsage"} <= variants.keys()
+    assert variants["pinsage"] == run
+    assert {
+        (one.train.epochs, one.train.learning_rate) for one in variants.values() if one.model.name == "pinsage"
+    } == {(run.train.epochs, run.train.learning_rate)}
 
 
 def test_other_data_and_other_folders_are_refused(

@@ -22,6 +22,7 @@ from pinfold.pipeline import evaluate_artifact, fit, train_run
 from pinfold.progress import Progress
 from pinfold.run import RunConfig
 from pinfold.studies import reproduce as study
+from pinfold.studies.ladder_bench import has_study
 from pinfold.studies.reproduce import reproduce
 from pinfold.studies.results import Look, Reproduction, SeedResult, spread
 from pinfold.studies.sources import SOURCES, Source, SourceFile, find_files, find_run, known_runs
@@ -300,7 +301,8 @@ def test_runs_by_name() -> None:
     assert "gf-cf-gowalla" in known
     for name, path in known.items():
         assert find_run(name) == path
-        study.read_reproduction(path)
+        if not has_study(path):
+            study.read_reproduction(path)
     with pytest.raises(ConfigError, match="did you mean 'gf-cf-gowalla'") as caught:
         find_run("gf-cf-gowala")
     assert all(name in str(caught.value) for name in known)

@@ -22,8 +22,14 @@ Read = Callable[[Folder, str], Learned]
 def write_convolved(folder: FolderWriter, learned: Convolved, prefix: str, write: Write) -> None:
     """`network.json`, `layer0_both.npy` and so on, `layer0_inputs.npy`, `head_*`, and the vectors' own files."""
     network = learned.network
-    form = {"layers": len(network.convolutions), "pooling": network.pooling, "growth": asdict(learned.growth)}
+    form = {
+        "layers": len(network.convolutions),
+        "pooling": network.pooling,
+        "unit": network.unit,
+        "growth": asdict(learned.growth),
+    }
     folder.json(f"{prefix}network.json", form)
+    folder.array(f"{prefix}users_content.npy", learned.users)
     for k, inputs in enumerate(learned.inputs):
         folder.array(f"{prefix}layer{k}_inputs.npy", inputs)
     for k, layer in enumerate(network.convolutions):
@@ -43,20 +49,19 @@ def read_convolved(folder: Folder, prefix: str, read: Read) -> Convolved:
     """
     form = folder.json(f"{prefix}network.json")
     try:
-        n_layers, pooling = int(form["layers"]), form["pooling"]
+        n_layers, pooling, unit = int(form["layers"]), form["pooling"], bool(form["unit"])
         growth = parse(form["growth"], Growth, "growth")
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(f"{folder.path / f'{prefix}network.json'}: does not describe a network: {error}") from error
     if pooling not in POOLINGS:
         raise ArtifactError(f"{folder.path / f'{prefix}network.json'}: unknown pooling {pooling!r}; train again")
-    layers = [
-        Convolution(*(_array(folder, f"{prefix}layer{k}_{name}.npy") for name in LAYER)) for k in range(n_layers)
-    ]
+    layers = [Convolution(*(_array(folder, f"{prefix}layer{k}_{name}.npy") for name in LAYER)) for k in range(n_layers)]
     inputs = tuple(_array(folder, f"{prefix}layer{k}_inputs.npy") for k in range(max(n_layers, 1)))
     has_head = folder.has(f"{prefix}head_first.npy")
     head = Head(*(_array(folder, f"{prefix}head_{name}.npy") for name in HEAD)) if has_head else None
+    users = _array(folder, f"{prefix}users_content.npy")
     vectors = read(folder, f"{prefix}vectors_")
-    return Convolved(vectors, Network(tuple(layers), head, pooling), inputs, growth)  # type: ignore[arg-type]
+    return Convolved(vectors, Network(tuple(layers), head, pooling, unit), inputs, growth, users)  # type: ignore[arg-type]
 
 
 def _array(folder: Folder, name: str) -> Floats:

@@ -6,14 +6,13 @@ from itertools import product
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, Ints, check_array
+from pinfold.arrays import Embeddings, Floats, Ints, check_array, unit
 from pinfold.evaluation.item_pairs import ItemPairs, ItemScorer
 from pinfold.evaluation.ranks import Score, find_several_ranks, rank_metrics
 from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
 from pinfold.graph.interests import Interests
 from pinfold.graph.learned import Layered, Learned
-from pinfold.graph.passing import unit
 from pinfold.index.exact import itself
 from pinfold.index.scores import scores, scores_new
 
@@ -77,7 +76,7 @@ def item_scorer(learned: Learned, n_items: int) -> ItemScorer:
     """
     match learned:
         case Convolved():
-            return CosineScorer(unit(learned.vectors.items))
+            return CosineScorer(learned.vectors.items)  # products, as it was trained for
         case Interests():
             return CosineScorer(unit(learned.items))
         case Embeddings() | Layered() if learned.items.shape[1] > 1:

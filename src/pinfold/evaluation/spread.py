@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Floats, check_array
-from pinfold.graph.passing import unit
+from pinfold.arrays import Floats, check_array, unit
 
 BLOCK = 1 << 16  # pairs whose vectors are held at once
 

@@ -67,7 +67,7 @@ def load_content(
     if item_encoders.dim == 0:
         why = "".join(f"\n  {note}" for note in item_encoders.notes) or " (the table has none)"
         raise DataError(
-            f"no attribute of the items can be used as a feature, and this model needs some: import with --items, "
+            f"no attribute of the items can be used as a feature, and this model needs some: import with --item-table, "
             f"or name the columns in [features.items]; or train a model without features{why}"
         )
     user_encoders, users = fit_table(config, user_table, known_users, "users", seed, user_ids, text_encoders)

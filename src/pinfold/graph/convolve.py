@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pinfold.arrays import Floats, Ints, Longs
-from pinfold.graph.convolved import Convolution, Head, Network
+from pinfold.arrays import Floats, Ints, Longs, unit
+from pinfold.graph.convolved import Convolution, Network
 from pinfold.graph.neighborhoods import Neighborhoods
-from pinfold.graph.passing import unit
 from pinfold.kernels.products import multiply
 
 BLOCK = 4096  # rows
@@ -30,7 +29,7 @@ def embed_all(network: Network, content: Floats, neighborhoods: Neighborhoods) -
             part = Neighborhoods(neighborhoods.ids[rows], neighborhoods.weights[rows])
             out[rows] = convolve(layer, network.pooling, inputs[-1][rows], sent, part)
         inputs.append(out)
-    return finish(network.head, inputs[-1]), tuple(inputs[: max(len(network.convolutions), 1)])
+    return finish(network, inputs[-1]), tuple(inputs[: max(len(network.convolutions), 1)])
 
 
 def embed_new(
@@ -45,7 +44,7 @@ def embed_new(
     for layer, table in zip(network.convolutions, inputs, strict=False):
         near, local = _named(neighborhoods)
         own.append(convolve(layer, network.pooling, own[-1], send(layer, table[near]), local))
-    return finish(network.head, own[-1]), tuple(own[: max(len(network.convolutions), 1)])
+    return finish(network, own[-1]), tuple(own[: max(len(network.convolutions), 1)])
 
 
 def send(layer: Convolution, table: Floats) -> Floats:
@@ -82,15 +81,17 @@ def pool(layer: Convolution, pooling: str, own: Floats, sent: Floats, neighborho
     return multiply(ptr, ids, weights, sent)
 
 
-def finish(head: Head | None, vectors: Floats) -> Floats:
+def finish(network: Network, vectors: Floats) -> Floats:
     """The head, and length 1."""
+    head = network.head
     if head is None:
-        return unit(vectors)
+        return unit(vectors) if network.unit else vectors
     out = np.empty((len(vectors), head.second.shape[1]), np.float32)
     for rows in _blocks(len(vectors)):
         hidden = np.empty((len(vectors[rows]), len(head.bias)), np.float32)
         _affine(vectors[rows], head.first, head.bias, hidden)
-        out[rows] = unit(hidden @ head.second)
+        made = hidden @ head.second
+        out[rows] = unit(made) if network.unit else made
     return out
 
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, Longs, check_array
+from pinfold.arrays import Embeddings, Floats, check_array
+from pinfold.graph.csr import Csr
 from pinfold.graph.interests import Interests
 from pinfold.graph.neighborhoods import NeighborhoodConfig
 
@@ -56,6 +57,7 @@ class Network:
     convolutions: tuple[Convolution, ...]
     head: Head | None
     pooling: PoolingName
+    unit: bool = True  # vectors at length 1; else their length says something too
 
     def __post_init__(self) -> None:
         made = [layer.both.shape[1] for layer in self.convolutions]
@@ -74,11 +76,22 @@ class Growth:
     degree_deviation: float
     n_ids: int  # numbers at the end of the first input that only old items have
 
-    def first_input(self, features: Floats, counts: Longs) -> Floats:
-        """The content (N, D_0) of new items with these features (N, F) that so many users took (N,)."""
+    def first_input(self, features: Floats, collections: Csr, users: Floats) -> Floats:
+        """The content (N, D_0) of items: features, what their users are like, how many these are, and no ids.
+
+        Items and users are nodes of different types with features of their own. A user's reach the items as a mean
+        over the users who have the item, and the convolutions mix them with the items'.
+
+        Args:
+            features: (N, F) of the items.
+            collections: (N, U) who has them.
+            users: (U, F') features of the users; F' may be 0.
+        """
+        counts = collections.degrees()
         degrees = (np.log1p(counts) - self.degree_mean) / self.degree_deviation
+        around = collections.to_scipy().sign() @ users / np.maximum(counts, 1)[:, None]
         own = np.zeros((len(features), self.n_ids))
-        return np.concatenate([features, degrees[:, None], own], axis=1).astype(np.float32)
+        return np.concatenate([features, around, degrees[:, None], own], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,7 @@ class Convolved:
     network: Network
     inputs: tuple[Floats, ...]  # K arrays (I, D_k): content, then what each convolution but the last made
     growth: Growth
+    users: Floats  # (U, F') features of the users that the network knows; F' may be 0
 
     def __post_init__(self) -> None:
         n_items, n_layers = len(self.vectors.items), len(self.network.convolutions)
@@ -100,3 +114,4 @@ class Convolved:
             raise ValueError(f"{len(self.inputs)} inputs for {n_layers} convolutions")
         for layer, table in zip(self.network.convolutions, self.inputs, strict=False):
             check_array("inputs", table, np.float32, n_items, len(layer.neighbor))
+        check_array("users", self.users, np.float32, -1, -1)

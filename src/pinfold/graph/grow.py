@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats
+from pinfold.arrays import Embeddings, Floats, unit
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.convolve import embed_new
 from pinfold.graph.convolved import Convolved
@@ -30,9 +30,9 @@ def fresh_vectors(
         ValueError: features of another length, or collections of another number of users.
     """
     growth = learned.growth
-    content = growth.first_input(features, collections.degrees())
+    content = growth.first_input(features, collections, learned.users)
     if content.shape[1] != learned.inputs[0].shape[1]:
-        expected = learned.inputs[0].shape[1] - growth.n_ids - 1
+        expected = learned.inputs[0].shape[1] - growth.n_ids - 1 - learned.users.shape[1]
         raise ValueError(f"features must have {expected} columns, as in training, got {features.shape[1]}")
     near = fresh_neighborhoods(graph, growth.neighborhood, growth.seed, collections, tables)
     return embed_new(learned.network, learned.inputs, content, near)
@@ -44,5 +44,5 @@ def grow(learned: Convolved, graph: BipartiteGraph, features: Floats, collection
     inputs = tuple(np.concatenate([old, new]) for old, new in zip(learned.inputs, inputs, strict=True))
     vectors, grown = learned.vectors, np.concatenate([learned.vectors.items, items])
     if isinstance(vectors, Embeddings):
-        return replace(learned, vectors=replace(vectors, items=grown, history=grown), inputs=inputs)
+        return replace(learned, vectors=replace(vectors, items=grown, history=unit(grown)), inputs=inputs)
     return replace(learned, vectors=replace(vectors, items=grown), inputs=inputs)

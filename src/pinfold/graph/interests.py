@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from pinfold.arrays import Doubles, Embeddings, Floats, Ints, Longs, check_array
+from pinfold.arrays import Doubles, Embeddings, Floats, Ints, Longs, check_array, unit
 from pinfold.config import options
 from pinfold.data.interactions import Interactions
 from pinfold.graph.csr import Csr
@@ -96,13 +96,16 @@ class Interests:
 def make_users(
     item_vectors: Floats, histories: Csr, ages: Floats | None, config: InterestsConfig
 ) -> Embeddings | Interests:
-    """Users (U) of these item vectors (I, D), as `config.users` says; arguments are those of `make_interests`."""
+    """Users (U) of these item vectors (I, D), as `config.users` says; arguments are those of `make_interests`.
+
+    A mean is one of directions: how long an item's vector is says how much all like it, and nothing of its owner.
+    """
     if config.users != "mean":
         return make_interests(item_vectors, histories, ages, config)
-    sums = histories.to_scipy().sign() @ item_vectors
+    units = unit(item_vectors)
     counts = np.maximum(histories.degrees(), 1).astype(np.float32)
-    users = np.asarray(sums / counts[:, None], np.float32)
-    return Embeddings(users, item_vectors, item_vectors, history_exponent=1.0)
+    users = np.asarray(histories.to_scipy().sign() @ units / counts[:, None], np.float32)
+    return Embeddings(users, item_vectors, units, history_exponent=1.0)
 
 
 def make_interests(item_vectors: Floats, histories: Csr, ages: Floats | None, config: InterestsConfig) -> Interests:

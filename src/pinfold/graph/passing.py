@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pinfold.arrays import Floats, Longs
+from pinfold.arrays import Floats, Longs, unit
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Layer, Layered
 from pinfold.kernels.products import multiply
@@ -43,9 +43,3 @@ def joined(learned: Layered, found: Sequence[Floats]) -> Floats:
     """The vectors (B, D) that layers 0..L make."""
     layers = [found[0], *(unit(layer) if learned.unit_layers else layer for layer in found[1:])]
     return np.concatenate(layers, axis=1) if learned.concatenated else layers[-1]
-
-
-def unit(vectors: Floats) -> Floats:
-    """The rows at length 1; a row of zeros stays as it is."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, TopK
+from pinfold.arrays import Embeddings, Floats, TopK, unit
 from pinfold.embedding.artifact import Artifact
 from pinfold.errors import ConfigError, DataError
 from pinfold.features.encoders import encode_row
@@ -13,7 +13,6 @@ from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import from_pairs
 from pinfold.graph.grow import fresh_vectors
 from pinfold.graph.neighborhoods import walk_tables
-from pinfold.graph.passing import unit
 from pinfold.index.exact import ExactIndex
 
 
@@ -32,8 +31,7 @@ class FreshItems:
                 "data; train pinsage or content-knn"
             )
         self._artifact, self._learned, self._encoders = artifact, learned, artifact.encoders
-        vectors = learned.vectors if isinstance(learned, Convolved) else learned
-        self._index = ExactIndex(unit(vectors.items))
+        self._index = ExactIndex(learned.vectors.items if isinstance(learned, Convolved) else unit(learned.items))
         self._tables = None
         if isinstance(learned, Convolved):
             self._tables = walk_tables(artifact.graph, learned.growth.neighborhood)
@@ -50,17 +48,17 @@ class FreshItems:
             raise DataError(f"attribute {unknown[0]!r} was not there in training (known: {known}); leave it out")
         features = encode_row(self._encoders, attributes)[None, :]
         if isinstance(self._learned, Embeddings):
-            return unit(features)[0]
+            return np.asarray(unit(features)[0], np.float32)
         rows = np.unique(self._artifact.users.rows(users))
         shape = (1, len(self._artifact.users))
         collections = from_pairs(np.zeros(len(rows), np.int32), rows, np.ones(len(rows), np.float32), shape)
         found, _ = fresh_vectors(self._learned, self._artifact.graph, features, collections, self._tables)
-        return found[0]
+        return np.asarray(found[0], np.float32)
 
     def similar(self, attributes: Mapping[str, Any], users: Sequence[str], k: int) -> TopK:
-        """The K old items most like it, by cosine. Shape (1, K).
+        """The K old items most like it, as `similar` finds them. Shape (1, K).
 
         Raises:
             DataError: see `vector`.
         """
-        return self._index.search(unit(self.vector(attributes, users)[None, :]), k)
+        return self._index.search(self.vector(attributes, users)[None, :], k)

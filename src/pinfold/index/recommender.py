@@ -1,11 +1,10 @@
 """The recommender for what a model learned."""
 
-from pinfold.arrays import Embeddings
+from pinfold.arrays import Embeddings, unit
 from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
 from pinfold.graph.interests import Interests
 from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
-from pinfold.graph.passing import unit
 from pinfold.index.blends import BlendRecommender
 from pinfold.index.dense import DenseRecommender
 from pinfold.index.exact import ExactIndex
@@ -25,7 +24,7 @@ def recommender(learned: Learned, seen: Csr) -> Recommender:
         case Layered():
             return LayeredRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
         case Convolved():
-            return recommender(learned.vectors, seen)
+            return _of_network(learned, seen)
         case Interests():
             return InterestRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
         case ItemSimilarity():
@@ -36,3 +35,12 @@ def recommender(learned: Learned, seen: Csr) -> Recommender:
             return FilterRecommender(learned, seen)
         case Blend():
             return BlendRecommender(learned, seen.n_columns, seen)
+
+
+def _of_network(learned: Convolved, seen: Csr) -> Recommender:
+    """Items are alike by the product that the network was trained for: where vectors differ in length, it counts."""
+    match learned.vectors:
+        case Embeddings() as vectors:
+            return EmbeddingRecommender(vectors, seen, ExactIndex(vectors.items), vectors.items)
+        case Interests() as interests:
+            return InterestRecommender(interests, seen, ExactIndex(interests.items), interests.items)

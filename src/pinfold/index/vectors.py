@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, Ints, TopK
+from pinfold.arrays import Embeddings, Floats, Ints, TopK, unit
 from pinfold.errors import ConfigError
 from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Layered, Learned
-from pinfold.graph.passing import unit
 from pinfold.index.exact import ExactIndex, itself
 from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.index.interface import Index

@@ -5,10 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from pinfold.arrays import Bools, Embeddings, Floats, check_array
+from pinfold.arrays import Bools, Embeddings, Floats, check_array, unit
 from pinfold.config import options
 from pinfold.graph.bipartite import BipartiteGraph
-from pinfold.graph.passing import unit
 
 
 @options

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pinfold.arrays import Doubles, Embeddings, Floats, Longs, Takers
+from pinfold.arrays import Doubles, Embeddings, Floats, Longs, Takers, unit
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Layered, Vectors
-from pinfold.graph.passing import joined, pass_layers, unit
+from pinfold.graph.passing import joined, pass_layers
 
 RIDGE = 0.001
 

@@ -15,6 +15,7 @@ from torch.nn.functional import embedding, normalize
 
 from pinfold.arrays import Floats, Ints
 from pinfold.config import options
+from pinfold.errors import ConfigError
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.convolve import embed_all
 from pinfold.graph.convolved import Convolution, Convolved, Growth, Head, Network, PoolingName
@@ -41,12 +42,18 @@ class PinSageConfig:
     layers: Annotated[int, Field(ge=0, le=4, description="convolutions K; 0: content alone, through the head")] = 2
     hidden: Annotated[int, Field(ge=1, description="length M of messages")] = 128
     dim: Annotated[int, Field(ge=1, description="length D of the vectors")] = 128
+    unit: Annotated[
+        bool, Field(description="vectors have length 1, scores are cosines; else inner products, so that length counts")
+    ] = False
     pooling: Annotated[PoolingName, Field(description="how neighbors' messages become one")] = "importance"
     neighborhood: Annotated[NeighborhoodConfig, Field(description="who an item's neighbors are")] = NeighborhoodConfig()
     edges: Annotated[
         InformativenessConfig, Field(description="what makes an edge be walked more often; with neighborhood.weighted")
     ] = InformativenessConfig()
-    guard: Annotated[bool, Field(description="hide a pair's own edge from its ends while it is learned")] = True
+    guard: Annotated[bool, Field(description="hide a pair's own edge from its ends while it is learned")] = False
+    collections: Annotated[
+        bool, Field(description="items also know the features of the users (collections) that have them")
+    ] = False
     ids: Annotated[
         int, Field(ge=0, description="length of a vector of its own for each item, beside the content; 0: none")
     ] = 0
@@ -56,7 +63,7 @@ class PinSageConfig:
     dropout: Annotated[float, Field(ge=0, lt=1, description="of content numbers, in training")] = 0.0
     pairs: Annotated[PairsConfig, Field(description="what is learned from")] = PairsConfig()
     negatives: Annotated[ItemNegativesConfig, Field(description="batches and negatives")] = ItemNegativesConfig()
-    loss: LossConfig = SoftmaxConfig(temperature=0.05, log_q=True)
+    loss: LossConfig = SoftmaxConfig(temperature=0.2, log_q=True)
     users: Annotated[InterestsConfig, Field(description="what users and collections are")] = InterestsConfig()
 
 
@@ -70,7 +77,8 @@ class PinSage(nn.Module):
         content = context.item_content(config.name)
         self._growth = growth(config, graph, seed)
         bare = replace(self._growth, n_ids=0)
-        self._content = bare.first_input(content, graph.item_counts())
+        self._users = user_content(config, graph, context)
+        self._content = bare.first_input(content, graph.item_users, self._users)
         self._sampler = sampler(config, graph, seed, context)
         generator = torch.Generator().manual_seed(seed)
         width = self._content.shape[1] + config.ids
@@ -128,7 +136,8 @@ class PinSage(nn.Module):
         for layer, block in zip(self.convolutions, batch.blocks, strict=True):
             hidden = layer(hidden, block)
         hidden = torch.relu(hidden @ self.first + self.first_bias)
-        return normalize(hidden @ self.second, dim=1)
+        made = hidden @ self.second
+        return normalize(made, dim=1) if self._config.unit else made
 
     def embed(self) -> Convolved:
         """All items layer by layer, users as means over their items."""
@@ -139,11 +148,12 @@ class PinSage(nn.Module):
             tuple(layer.arrays() for layer in self.convolutions),  # type: ignore[operator]
             Head(arrays["first"].copy(), arrays["first_bias"].copy(), arrays["second"].copy()),
             self._config.pooling,
+            self._config.unit,
         )
         items, inputs = embed_all(network, content, self._sampler.neighborhoods)
         histories = self._graph.user_items
         vectors = make_users(items, histories, ages_of(histories, self._events), self._config.users)
-        return Convolved(vectors, network, inputs, self._growth)
+        return Convolved(vectors, network, inputs, self._growth, self._users)
 
     def _start(self, nodes: Ints) -> Tensor:
         device = self.ids.device
@@ -193,6 +203,19 @@ class Convolve(nn.Module):
         """The layer for numpy."""
         names = ("neighbor", "neighbor_bias", "both", "bias", "attention")
         return Convolution(*(getattr(self, name).detach().cpu().numpy().copy() for name in names))
+
+
+def user_content(config: PinSageConfig, graph: BipartiteGraph, context: Context) -> Floats:
+    """Features (U, F') of the users; F' = 0 where they are not wanted.
+
+    Raises:
+        ConfigError: they are wanted and there are none.
+    """
+    if not config.collections:
+        return np.zeros((graph.n_users, 0), np.float32)
+    if context.content is None or not context.content.users.shape[1]:
+        raise ConfigError("model.collections is set, but users have no features; import with --user-table FILE")
+    return context.content.users
 
 
 def growth(config: PinSageConfig, graph: BipartiteGraph, seed: int) -> Growth:

@@ -9,13 +9,12 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from pinfold.arrays import Doubles, Floats, Longs
+from pinfold.arrays import Doubles, Floats, Longs, unit
 from pinfold.config import options
 from pinfold.data.interactions import Interactions
 from pinfold.errors import ConfigError
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr
-from pinfold.graph.passing import unit
 
 SECONDS_PER_DAY = 86_400.0
 LEAST = 0.05  # of closeness and narrowness, so that no edge weighs nothing
