@@ -76,6 +76,12 @@ class Growth:
     degree_deviation: float
     n_ids: int  # numbers at the end of the first input that only old items have
 
+    def nobody(self, n_user_features: int) -> Floats:
+        """What stands in place of users and their number for an item that nobody took (1, F' + 1)."""
+        around = np.zeros((1, n_user_features + 1), np.float32)
+        around[0, -1] = -self.degree_mean / self.degree_deviation
+        return around
+
     def first_input(self, features: Floats, collections: Csr, users: Floats) -> Floats:
         """The content (N, D_0) of items: features, what their users are like, how many these are, and no ids.
 

@@ -25,7 +25,9 @@ from pinfold.models.interface import Context
 from pinfold.models.losses import LossConfig, Scores, SoftmaxConfig, losses, weighted_mean
 from pinfold.models.pairwise import product
 from pinfold.models.pooling import WeightedSum, attended, largest
+from pinfold.models.selection import Selection, select
 from pinfold.sampling.ahead import Ahead
+from pinfold.sampling.blocks import Block
 from pinfold.sampling.informativeness import InformativenessConfig, edge_factors
 from pinfold.sampling.item_batches import ItemBatch, ItemNegativesConfig, Sampler, hard_ranks
 from pinfold.sampling.item_pairs import PairsConfig, PairSource
@@ -60,9 +62,21 @@ class PinSageConfig:
     id_dropout: Annotated[
         float, Field(ge=0, lt=1, description="chance that an item goes without it in a step, as new items do")
     ] = 0.5
+    untaken: Annotated[
+        float,
+        Field(ge=0, lt=1, description="chance that an item goes as if nobody had taken it in a step, as new items do"),
+    ] = 0.1
     dropout: Annotated[float, Field(ge=0, lt=1, description="of content numbers, in training")] = 0.0
     pairs: Annotated[PairsConfig, Field(description="what is learned from")] = PairsConfig()
     negatives: Annotated[ItemNegativesConfig, Field(description="batches and negatives")] = ItemNegativesConfig()
+    selection: Annotated[
+        Selection,
+        Field(
+            description="which of the negatives count for a pair: all; those with the highest scores; those just below "
+            "the positive's; or drawn so that all distances are equally likely, which needs `unit`"
+        ),
+    ] = "all"
+    selected: Annotated[int, Field(ge=1, description="how many, unless all")] = 64
     loss: LossConfig = SoftmaxConfig(temperature=0.2, log_q=True)
     users: Annotated[InterestsConfig, Field(description="what users and collections are")] = InterestsConfig()
 
@@ -72,6 +86,8 @@ class PinSage(nn.Module):
 
     def __init__(self, config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Context) -> None:
         super().__init__()
+        if config.selection == "distance-weighted" and not config.unit:
+            raise ConfigError("model.selection 'distance-weighted' needs distances on a sphere; set model.unit = true")
         self._config = config
         self._graph, self._events = graph, context.events
         content = context.item_content(config.name)
@@ -91,6 +107,7 @@ class PinSage(nn.Module):
         self.first_bias = nn.Parameter(torch.zeros(config.dim))
         self.second = kaiming(config.dim, config.dim, generator)
         self._inputs: Tensor | None = None
+        self._untaken: Tensor
 
     def module(self) -> nn.Module:
         """Itself."""
@@ -117,12 +134,16 @@ class PinSage(nn.Module):
             negative = product(queries, negatives)
         else:
             negative = torch.einsum("bd,bnd->bn", queries, negatives)
+        log_draws = torch.from_numpy(batch.log_draws).to(device)
         if batch.hard.shape[1]:
             hard = embedding(torch.from_numpy(batch.hard).to(device), vectors)
             negative = torch.cat([negative, torch.einsum("bd,bhd->bh", queries, hard)], dim=1)
         where = tuple(torch.from_numpy(part).to(device) for part in batch.taken)
         negative = negative.index_put(where, negative.new_tensor(-torch.inf))
-        log_draws = torch.from_numpy(batch.log_draws).to(device)
+        if self._config.selection != "all":
+            config = self._config
+            columns = select(negative, positive, config.selection, config.selected, dim=config.dim)
+            negative, log_draws = negative.gather(1, columns), log_draws[columns]
         values = losses(self._config.loss, Scores(positive, negative, None, log_draws))
         return weighted_mean(values, torch.from_numpy(batch.weights).to(device), batch.n_whole)
 
@@ -132,9 +153,11 @@ class PinSage(nn.Module):
 
     def forward(self, batch: ItemBatch) -> Tensor:
         """The vectors (n, D) of the batch's items, of length 1. PinSage, algorithm 2."""
-        hidden = self._start(batch.nodes)
+        where = torch.from_numpy(batch.nodes).to(self.ids.device)
+        taken = self._taken(len(where))
+        hidden = self._start(where, taken)
         for layer, block in zip(self.convolutions, batch.blocks, strict=True):
-            hidden = layer(hidden, block)
+            hidden = layer(hidden, block, None if taken is None else taken[: block.n_rows])
         hidden = torch.relu(hidden @ self.first + self.first_bias)
         made = hidden @ self.second
         return normalize(made, dim=1) if self._config.unit else made
@@ -155,20 +178,31 @@ class PinSage(nn.Module):
         vectors = make_users(items, histories, ages_of(histories, self._events), self._config.users)
         return Convolved(vectors, network, inputs, self._growth, self._users)
 
-    def _start(self, nodes: Ints) -> Tensor:
-        device = self.ids.device
+    def _taken(self, n: int) -> Tensor | None:
+        """Zeros (n, 1) for items that in this step go as if nobody had taken them, ones for the others."""
+        if not (self.training and self._config.untaken):
+            return None
+        return (torch.rand(n, 1, device=self.ids.device) >= self._config.untaken).float()
+
+    def _start(self, where: Tensor, taken: Tensor | None) -> Tensor:
+        """The first inputs (n, D_0) of some items."""
+        device, config = where.device, self._config
         if self._inputs is None or self._inputs.device != device:
             self._inputs = torch.from_numpy(self._content).to(device)
-        where = torch.from_numpy(nodes).to(device)
+            self._untaken = torch.from_numpy(self._growth.nobody(self._users.shape[1])).to(device)
         content = self._inputs.index_select(0, where)
-        if self._config.dropout:
-            content = content * _kept(content.shape, self._config.dropout, device)
-        if not self._config.ids:
+        if taken is not None:
+            split = content.shape[1] - self._untaken.shape[1]
+            around = content[:, split:] * taken + self._untaken * (1 - taken)
+            content = torch.cat([content[:, :split], around], dim=1)
+        if config.dropout and self.training:
+            content = content * _kept(content.shape, config.dropout, device)
+        if not config.ids:
             return content
         own = embedding(where, self.ids)
-        if self._config.id_dropout:
-            own = own * _kept((len(own), 1), self._config.id_dropout, device)
-        return torch.cat([content, own], dim=1)
+        if config.id_dropout and self.training:
+            own = own * _kept((len(own), 1), config.id_dropout, device)
+        return torch.cat([content, own if taken is None else own * taken], dim=1)
 
 
 class Convolve(nn.Module):
@@ -184,17 +218,19 @@ class Convolve(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.dim))
         self.attention = nn.Parameter(torch.zeros((width + m) if config.pooling == "attention" else 0))
 
-    def forward(self, own: Tensor, block: object) -> Tensor:
-        """(C, D) to (R, D')."""
+    def forward(self, own: Tensor, block: Block, taken: Tensor | None) -> Tensor:
+        """(C, D) to (R, D'); where `taken` (R, 1) is zero, nothing is gathered."""
         messages = torch.relu(own @ self.neighbor + self.neighbor_bias)
-        own = own[: block.n_rows]  # type: ignore[attr-defined]
+        own = own[: block.n_rows]
         match self._pooling:
             case "max":
-                gathered = largest(messages, block)  # type: ignore[arg-type]
+                gathered = largest(messages, block)
             case "attention":
-                gathered = attended(own, messages, self.attention, block)  # type: ignore[arg-type]
+                gathered = attended(own, messages, self.attention, block)
             case _:
                 gathered = WeightedSum.apply(messages, block)  # type: ignore[no-untyped-call]
+        if taken is not None:
+            gathered = gathered * taken
         d = own.shape[1]
         made = torch.relu(own @ self.both[:d] + gathered @ self.both[d:] + self.bias)
         return normalize(made, dim=1)

@@ -157,7 +157,7 @@ def extend(
         case BlendConfig(), Blend():
             pairs = zip(config.members, learned.members, strict=True)
             return Blend(tuple(extend(one, what, graph, takers, features) for one, what in pairs), learned.weights)
-        case (PinSageConfig() | ContentKNNConfig()), (Convolved() | Embeddings()):
+        case ((PinSageConfig() | ContentKNNConfig()), (Convolved() | Embeddings())):
             return _extend_by_content(config, learned, graph, takers, features)
         case PopularityConfig(), Embeddings():
             return extend_vectors(learned, takers)
@@ -186,7 +186,9 @@ def _extend_by_content(
 
 
 def _extend_similarity(
-    config: ItemKNNConfig | RP3betaConfig | WalkConfig | SLIMConfig, learned: ItemSimilarity, graph: BipartiteGraph,
+    config: ItemKNNConfig | RP3betaConfig | WalkConfig | SLIMConfig,
+    learned: ItemSimilarity,
+    graph: BipartiteGraph,
     takers: Csr,
 ) -> ItemSimilarity:
     match config:
