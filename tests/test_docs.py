@@ -31,15 +31,17 @@ def test_generated_pages_are_fresh(generator: ModuleType) -> None:
 def test_every_option_is_described(generator: ModuleType) -> None:
     for cls in [RunConfig, *generator._classes(RunConfig.__annotations__["model"])]:
         for name, text in describe(cls).items():
-            if name not in {"name", "data", "model", "split", "train", "evaluation"}:
+            if name not in {"name", "data", "model", "features", "split", "train", "evaluation"}:
                 assert text, f"{cls.__name__}.{name} has no description"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "runs").glob("*.toml")), ids=lambda p: p.name)
 def test_run_files_parse_and_say_their_command(path: Path) -> None:
     text, run = path.read_text(), read_run(path, RunConfig)
-    commands = [f"#   pinfold train runs/{path.name} out", f"#   pinfold reproduce {path.stem}\n"]
-    assert any(command in text for command in commands[: 1 if run.reproduce is None and run.study is None else 2])
+    commands = [f"#   pinfold train runs/{path.name} out"]
+    if run.reproduce is not None or run.study is not None:
+        commands += [f"#   pinfold reproduce {path.stem}{rest}" for rest in ("\n", " --data ")]
+    assert any(command in text for command in commands)
 
 
 def test_readme_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

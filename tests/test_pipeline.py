@@ -18,6 +18,7 @@ from pinfold.data.synthetic import two_tastes
 from pinfold.embedding.artifact import read_artifact
 from pinfold.errors import ArtifactError, ConfigError, DataError
 from pinfold.evaluation.evaluate import EvaluationConfig, mean_metric
+from pinfold.fitting import fit
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.learned import Blend, ItemSimilarity
 from pinfold.index.answers import Answers
@@ -30,7 +31,7 @@ from pinfold.models.pairwise import ObjectiveConfig
 from pinfold.models.rp3beta import RP3betaConfig
 from pinfold.models.shelf import BlendConfig, ModelConfig
 from pinfold.models.slim import SLIMConfig
-from pinfold.pipeline import evaluate_artifact, fit, train_run
+from pinfold.pipeline import evaluate_artifact, train_run
 from pinfold.run import DataConfig, RunConfig, load_data
 from pinfold.sampling.pairs import SamplingConfig
 from pinfold.training.config import TrainConfig

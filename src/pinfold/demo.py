@@ -17,6 +17,7 @@ from pinfold.data.splits import Part, ProtocolName, Split, SplitConfig, split_ev
 from pinfold.embedding.artifact import KIND, Artifact, write_artifact
 from pinfold.errors import DataError
 from pinfold.evaluation.evaluate import EvaluationConfig
+from pinfold.fitting import Fitted, fit
 from pinfold.graph.bipartite import build_graph
 from pinfold.index.answers import Answers
 from pinfold.index.recommender import recommender
@@ -31,7 +32,7 @@ from pinfold.models.pinsage import PinSageConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import ModelConfig
 from pinfold.models.walk import WalkConfig
-from pinfold.pipeline import Fitted, Verdict, assemble, fit, judge
+from pinfold.pipeline import Verdict, assemble, judge
 from pinfold.progress import SILENT, Progress
 from pinfold.run import DataConfig, RunConfig, contexts_of
 from pinfold.sampling.pairs import SamplingConfig

@@ -1,6 +1,7 @@
 """A run file: all options of a job, and the data that it names."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -95,18 +96,41 @@ def load_test(config: DataConfig, dataset: Dataset) -> Interactions | None:
     return Interactions.of(users[known], items[known], len(dataset.users), len(dataset.items))
 
 
-def contexts_of(run: RunConfig, dataset: Dataset) -> Contexts:
-    """What the run's model may learn from beside a graph: features fitted on the users and items of its events."""
-    given = None
+@dataclass(frozen=True, slots=True)
+class DatasetContexts:
+    """What a model may learn from beside a graph: features fitted on the users and items of its events, given pairs."""
+
+    features: FeaturesConfig | None  # None: the model does not need them
+    dataset: Dataset
+    pairs: ItemPairs | None
+    seed: int
+
+    def __call__(self, events: Interactions) -> Context:
+        """The context of a graph of these events."""
+        if self.features is None:
+            return Context(events)
+        data = self.dataset
+        content = load_content(
+            self.features,
+            data.item_table,
+            data.user_table,
+            np.unique(events.items),
+            np.unique(events.users),
+            seed=self.seed,
+            item_ids=data.items.all,
+            user_ids=data.users.all,
+        )
+        return Context(events, content, self.pairs)
+
+
+def contexts_of(run: RunConfig, dataset: Dataset) -> DatasetContexts:
+    """What the run's model may learn from beside a graph.
+
+    Raises:
+        DataError: the file with pairs is not as it should be.
+    """
+    pairs = None
     if run.data.pairs is not None:
         queries, items, weights = read_pairs(Path(run.data.pairs), dataset.items)
-        given = ItemPairs(queries, items, mean_one(weights.astype(np.float64)))
-
-    def of(events: Interactions) -> Context:
-        if not needs_content(run.model):
-            return Context(events)
-        known = np.unique(events.items), np.unique(events.users)
-        content = load_content(run.features, dataset.item_table, dataset.user_table, *known)
-        return Context(events, content, given)
-
-    return of
+        pairs = ItemPairs(queries, items, mean_one(weights.astype(np.float64)))
+    return DatasetContexts(run.features if needs_content(run.model) else None, dataset, pairs, run.seed)

@@ -18,7 +18,8 @@ from pinfold.data.synthetic import two_tastes
 from pinfold.errors import ArtifactError, ConfigError, DataError
 from pinfold.evaluation.expected import ReproduceConfig
 from pinfold.evaluation.intervals import Interval
-from pinfold.pipeline import evaluate_artifact, fit, train_run
+from pinfold.fitting import fit
+from pinfold.pipeline import evaluate_artifact, train_run
 from pinfold.progress import Progress
 from pinfold.run import RunConfig
 from pinfold.studies import reproduce as study

@@ -15,7 +15,7 @@ from pinfold.data.dataset import save_dataset
 from pinfold.data.splits import Sealed, Split, split_events
 from pinfold.data.synthetic import two_tastes
 from pinfold.errors import ConfigError, PinfoldError, TrainingError
-from pinfold.pipeline import fit
+from pinfold.fitting import fit
 from pinfold.run import RunConfig, load_data
 from pinfold.studies import tune as study
 from pinfold.studies.proposals import check_space, own_values, propose, with_values

@@ -29,7 +29,7 @@ from pinfold.models.selection import Selection, select
 from pinfold.sampling.ahead import Ahead
 from pinfold.sampling.blocks import Block
 from pinfold.sampling.informativeness import InformativenessConfig, edge_factors
-from pinfold.sampling.item_batches import ItemBatch, ItemNegativesConfig, Sampler, hard_ranks
+from pinfold.sampling.item_batches import ItemBatch, ItemNegativesConfig, Sampler, going_untaken, hard_ranks
 from pinfold.sampling.item_pairs import PairsConfig, PairSource
 from pinfold.sampling.item_shares import share_items
 
@@ -154,7 +154,7 @@ class PinSage(nn.Module):
     def forward(self, batch: ItemBatch) -> Tensor:
         """The vectors (n, D) of the batch's items, of length 1. PinSage, algorithm 2."""
         where = torch.from_numpy(batch.nodes).to(self.ids.device)
-        taken = self._taken(len(where))
+        taken = self._taken(batch)
         hidden = self._start(where, taken)
         for layer, block in zip(self.convolutions, batch.blocks, strict=True):
             hidden = layer(hidden, block, None if taken is None else taken[: block.n_rows])
@@ -178,11 +178,12 @@ class PinSage(nn.Module):
         vectors = make_users(items, histories, ages_of(histories, self._events), self._config.users)
         return Convolved(vectors, network, inputs, self._growth, self._users)
 
-    def _taken(self, n: int) -> Tensor | None:
-        """Zeros (n, 1) for items that in this step go as if nobody had taken them, ones for the others."""
+    def _taken(self, batch: ItemBatch) -> Tensor | None:
+        """Zeros (m, 1) for items that in this step go as if nobody had taken them, ones for the others."""
         if not (self.training and self._config.untaken):
             return None
-        return (torch.rand(n, 1, device=self.ids.device) >= self._config.untaken).float()
+        untaken = going_untaken(batch.nodes, batch.untaken, self._config.untaken)
+        return torch.from_numpy(~untaken)[:, None].float().to(self.ids.device)
 
     def _start(self, where: Tensor, taken: Tensor | None) -> Tensor:
         """The first inputs (n, D_0) of some items."""

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from pinfold.arrays import Doubles, Floats, Ints, Longs
+from pinfold.arrays import Bools, Doubles, Floats, Ints, Longs
 from pinfold.config import options
 from pinfold.graph.neighborhoods import Neighborhoods
 from pinfold.sampling.blocks import Block, blocks
 from pinfold.sampling.item_pairs import ItemPairs, PairSource
+
+NegativesName = Literal["uniform", "popularity", "in-batch", "mixed"]
 
 
 @options
@@ -20,7 +22,7 @@ class ItemNegativesConfig:
 
     batch_size: Annotated[int, Field(ge=2, description="pairs in a step; the paper's are 512 to 4096")] = 2048
     negatives: Annotated[
-        Literal["uniform", "popularity", "in-batch", "mixed"],
+        NegativesName,
         Field(
             description="items drawn evenly (the paper's); by their number of pairs; the batch's other positives; "
             "these and evenly drawn ones"
@@ -54,6 +56,7 @@ class ItemBatch:
     taken: tuple[Longs, Longs]  # rows and columns of (B, N + H) that are no negatives after all
     log_draws: Floats  # (N + H,) log of how often each negative was expected; of own ones without their items' names
     weights: Floats  # (B,)
+    untaken: int = 0  # decides which items go as if nobody had taken them, see `going_untaken`
     n_whole: int | None = None  # pairs of the whole batch, where this is a share of it; see sampling.item_shares
 
 
@@ -92,7 +95,7 @@ class Sampler:
         nodes, made = blocks(self.neighborhoods, seeds.astype(np.int32), self.n_layers, guarded)
         return ItemBatch(
             nodes, made, queries, positives, others.reshape(negatives.shape), close.reshape(n, -1), wrong,
-            self._log_draws(negatives, hard, n), pairs.weights,
+            self._log_draws(negatives, hard, n), pairs.weights, int(rng.integers(2**63)),
         )  # fmt: skip
 
     def _negatives(self, pairs: ItemPairs, rng: np.random.Generator) -> Ints:
@@ -136,6 +139,18 @@ class Sampler:
             return np.full(negatives.shape[1] + hard.shape[1], np.log(even), np.float32)
         of_hard = np.full(hard.shape[1], np.log(even))
         return np.concatenate([np.log(np.maximum(expected[negatives], 1e-12)), of_hard]).astype(np.float32)
+
+
+def going_untaken(nodes: Ints, key: int, share: float) -> Bools:
+    """A coin for each item (n,), true with chance `share`; an item's depends on the key and the item alone.
+
+    So every process of several has the same for the same item. Splitmix64's finalizer (Steele et al., OOPSLA 2014).
+    """
+    x = (nodes.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(key)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    coins: Bools = (x >> np.uint64(32)) < np.uint64(share * 2**32)
+    return coins
 
 
 def hard_ranks(config: ItemNegativesConfig, n_items: int) -> tuple[int, int]:

@@ -11,12 +11,12 @@ from pinfold.evaluation.cold import ColdSplit, cold_last, evaluate_cold, narrowe
 from pinfold.evaluation.item_pairs import evaluate_pairs
 from pinfold.evaluation.item_scorers import item_scorer, user_scorer
 from pinfold.features.content import Content, load_content
+from pinfold.fitting import fit
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr, from_pairs
 from pinfold.graph.learned import Learned
 from pinfold.models.interface import Context
 from pinfold.models.shelf import extend, needs_content
-from pinfold.pipeline import fit
 from pinfold.progress import Progress
 from pinfold.run import Contexts, RunConfig
 from pinfold.studies.ladder_bench import Bench

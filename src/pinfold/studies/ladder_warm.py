@@ -16,11 +16,11 @@ from pinfold.evaluation.intervals import Interval
 from pinfold.evaluation.item_pairs import ItemPairs, PairEvaluation, evaluate_pairs, held_out_pairs
 from pinfold.evaluation.item_scorers import WeightedScorer, fit_weights, item_scorer
 from pinfold.evaluation.spread import cosine_spread
+from pinfold.fitting import fit
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.convolved import Convolved
 from pinfold.graph.learned import Layered, Learned
 from pinfold.index.recommender import recommender
-from pinfold.pipeline import fit
 from pinfold.progress import Progress
 from pinfold.studies.ladder_bench import Bench, blend_name
 from pinfold.studies.ladder_results import Figures

@@ -17,12 +17,12 @@ from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
 from pinfold.evaluation.expected import ReproduceConfig
 from pinfold.evaluation.intervals import Interval
+from pinfold.fitting import fit
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.learned import Learned
 from pinfold.index.recommender import recommender
 from pinfold.memory import peak_memory
 from pinfold.models.shelf import BlendConfig, ComputedConfig, TrainedConfig, build, compute
-from pinfold.pipeline import fit
 from pinfold.progress import SILENT, Progress
 from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
 from pinfold.studies.files import claim, fingerprint, identity_of, write_json

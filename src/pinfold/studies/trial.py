@@ -25,13 +25,13 @@ from pinfold.errors import ConfigError, PinfoldError
 from pinfold.evaluation.evaluate import Evaluation, evaluate
 from pinfold.evaluation.intervals import Interval
 from pinfold.features.config import FeaturesConfig
+from pinfold.fitting import Fitted, fit
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Learned
 from pinfold.index.recommender import recommender
 from pinfold.memory import peak_memory
 from pinfold.models.shelf import ComputedConfig, compute
-from pinfold.pipeline import Fitted, fit
 from pinfold.progress import SILENT, Progress
 from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
 from pinfold.studies.abilities import Abilities, abilities

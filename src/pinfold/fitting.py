@@ -1,0 +1,185 @@
+"""One model learns: selected on the validation part, refitted on all known events, by one process or several."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinfold.arrays import Floats
+from pinfold.config import to_toml
+from pinfold.data.interactions import Interactions
+from pinfold.data.splits import Split
+from pinfold.evaluation.evaluate import mean_metric
+from pinfold.features.encoders import Encoders
+from pinfold.graph.bipartite import build_graph
+from pinfold.graph.learned import Blend, Learned
+from pinfold.index.recommender import recommender
+from pinfold.models.interface import Context, Trainable
+from pinfold.models.shelf import (
+    BlendConfig,
+    ComputedConfig,
+    TrainedConfig,
+    build,
+    compute,
+    member_weights,
+    needs_content,
+)
+from pinfold.progress import SILENT, Progress
+from pinfold.run import Contexts, RunConfig
+from pinfold.training.checkpoint import parameters
+from pinfold.training.loop import Keeping, Report, train
+from pinfold.training.processes import ALONE, Group, together
+
+Validate = Callable[[Learned], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model that has learned."""
+
+    learned: Learned
+    report: Report  # of no epochs for a model that needs no training
+    parameters: dict[str, Floats]
+    seconds: float
+    encoders: Encoders | None = None  # of item attributes
+
+
+def fit(
+    run: RunConfig,
+    split: Split,
+    *,
+    contexts: Contexts = Context,
+    checkpoints: Path | None = None,
+    progress: Progress = SILENT,
+) -> Fitted:
+    """The run's model, selected on the validation part, and refitted on all known events if the run says so.
+
+    `contexts` says what may be learned from beside a graph, given the events that the graph is made of.
+    """
+    if isinstance(run.model, BlendConfig):
+        return _fit_blend(run, run.model, split, contexts, checkpoints, progress)
+    started = time.perf_counter()
+    validate = _validator(run, split)
+    if isinstance(run.model, ComputedConfig):
+        learned, context, report = _compute(run, run.model, split, contexts, validate, progress)
+        return Fitted(learned, report, {}, time.perf_counter() - started, context.item_encoders())
+    identity = _identity(run, split)
+    keeping = [Keeping(path, identity) for path in checkpoint_places(checkpoints)] if checkpoints else [None, None]
+    task = Training(run, run.model, split.train, contexts, keeping[0])
+    model, report = _train(task, validate, progress)
+    if run.train.refit and validate:
+        same_length = replace(run.train, epochs=report.best_epoch, seconds=None)
+        task = Training(replace(run, train=same_length), run.model, split.known, contexts, keeping[1])
+        model, _ = _train(task, None, progress)
+    encoders = contexts(task.events).item_encoders() if needs_content(run.model) else None
+    seconds = time.perf_counter() - started
+    return Fitted(model.embed(), report, parameters(model.module()), seconds, encoders)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """All that decides one training, so that several processes can each build the same model."""
+
+    run: RunConfig
+    config: TrainedConfig
+    events: Interactions
+    contexts: Contexts
+    keeping: Keeping | None
+
+    def model(self) -> Trainable[Any]:
+        """The model before its first step."""
+        return build(self.config, build_graph(self.events), self.run.seed, self.contexts(self.events))
+
+
+def _train(task: Training, validate: Validate | None, progress: Progress) -> tuple[Trainable[Any], Report]:
+    """The trained model, by as many processes as the run says."""
+    model, run = task.model(), task.run
+
+    def lead(group: Group) -> Report:
+        return train(
+            model, run.train, run.seed, validate=validate, keeping=task.keeping, progress=progress, group=group
+        )
+
+    if run.train.processes == 1:
+        return model, lead(ALONE)
+    return model, together(lead, partial(_follow, task), run.train.processes)
+
+
+def _follow(task: Training, group: Group) -> None:
+    """What every process but the first does."""
+    train(task.model(), task.run.train, task.run.seed, keeping=task.keeping, group=group)
+
+
+def _compute(
+    run: RunConfig, config: ComputedConfig, split: Split, contexts: Contexts, validate: Validate | None,
+    progress: Progress,
+) -> tuple[Learned, Context, Report]:  # fmt: skip
+    """A model that needs no training, scored on the validation part."""
+    started = time.perf_counter()
+    with progress.task(config.name):
+        context = contexts(split.train)
+        learned = compute(config, build_graph(split.train), context, run.seed)
+        score = validate(learned) if validate else None
+        if run.train.refit and validate:
+            del learned  # EASE's matrix is large, and two may not fit
+            context = contexts(split.known)
+            learned = compute(config, build_graph(split.known), context, run.seed)
+    return learned, context, Report(0, 0, score, time.perf_counter() - started, ())
+
+
+def _fit_blend(
+    run: RunConfig, config: BlendConfig, split: Split, contexts: Contexts, checkpoints: Path | None, progress: Progress
+) -> Fitted:
+    """Every member as if alone; the blend's validation score where the members learned from `split.train` alone."""
+    started = time.perf_counter()
+    weights = member_weights(config)
+    fitted = [
+        fit(
+            replace(run, model=member),
+            split,
+            contexts=contexts,
+            checkpoints=member_place(checkpoints, k) if checkpoints else None,
+            progress=progress,
+        )
+        for k, member in enumerate(config.members)
+    ]
+    learned = Blend(tuple(one.learned for one in fitted), weights)
+    validate = None if run.train.refit else _validator(run, split)  # after a refit the members know the answers
+    score = validate(learned) if validate else None
+    seconds = time.perf_counter() - started
+    kept = {f"member{k}.{name}": table for k, one in enumerate(fitted) for name, table in one.parameters.items()}
+    encoders = next((one.encoders for one in fitted if one.encoders is not None), None)  # the same for all
+    return Fitted(learned, Report(0, 0, score, seconds, ()), kept, seconds, encoders)
+
+
+def _validator(run: RunConfig, split: Split) -> Validate | None:
+    """How what a model learned scores on the validation part."""
+    part = split.valid
+    if part is None:
+        return None
+    seen = build_graph(split.train).user_items
+    metric, k = run.train.metric, run.evaluation.ks[0]
+    return lambda learned: mean_metric(recommender(learned, seen), part, metric, k)
+
+
+def checkpoint_places(out: Path) -> list[Path]:
+    """Where the two trainings of a run, selection and refit, keep their checkpoints: beside the artifact."""
+    return [out.with_name(f"{out.name}.checkpoint"), out.with_name(f"{out.name}.refit-checkpoint")]
+
+
+def member_place(out: Path, k: int) -> Path:
+    """The place beside which the k-th member of a blend keeps its checkpoints."""
+    return out.with_name(f"{out.name}.member{k}")
+
+
+def _identity(run: RunConfig, split: Split) -> str:
+    """What must be equal for a checkpoint to be gone on from: the options and the training events."""
+    digest = hashlib.sha256(to_toml(run).encode())
+    for column in (split.train.users, split.train.items):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
