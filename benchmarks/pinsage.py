@@ -9,7 +9,9 @@ a power law, so most reads miss the cache. Limit: the bare gathering of 4 M T by
 at the speed of a large one, both measured in the same run.
 
 training: pairs a second with the full recipe (hard negatives, curriculum), the share of time that the consumer waits
-for batches, peak memory. Every figure is one round beside whatever else the machine does. JSON on stdout.
+for batches, peak memory. fresh: milliseconds from the attributes and three collections of an item that the model has
+never seen to its vector, and to its ten nearest items, one at a time (bundled data, an untrained network: the work is
+the same). Every figure is one round beside whatever else the machine does. JSON on stdout.
 """
 
 import argparse
@@ -23,16 +25,20 @@ import torch
 from environment import print_result
 from pinfold.arrays import Floats, Ints
 from pinfold.data.splits import SplitConfig, split_events
+from pinfold.fitting import Fitted
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.convolve import embed_all
 from pinfold.graph.convolved import Convolution, Head, Network
 from pinfold.graph.neighborhoods import Neighborhoods
+from pinfold.index.fresh import FreshItems
 from pinfold.kernels.products import multiply
 from pinfold.memory import peak_memory
 from pinfold.models.pinsage import PinSage, PinSageConfig
 from pinfold.models.shelf import build
+from pinfold.pipeline import assemble
 from pinfold.run import DataConfig, RunConfig, contexts_of, load_data
 from pinfold.sampling.blocks import blocks
+from pinfold.training.loop import Report
 
 DIM, T, LAYERS = 128, 50, 2
 BATCH = 1024  # items of a mini-batch
@@ -156,10 +162,37 @@ def training(path: str, epochs: int) -> dict[str, Any]:
     return {"data": path, "build_seconds": built, "epochs": rows, "peak_memory_bytes": peak_memory()}
 
 
+def fresh(n_asked: int = 300) -> dict[str, Any]:
+    """New items, one at a time."""
+    run = RunConfig(data=DataConfig(path="debian"), model=PinSageConfig())
+    dataset = load_data(run.data)
+    split = split_events(dataset.interactions, SplitConfig(protocol="none"), 0)
+    contexts = contexts_of(run, dataset)
+    model = build(run.model, build_graph(split.train), 0, contexts(split.train))  # type: ignore[arg-type]
+    fitted = Fitted(model.embed(), Report(0, 0, None, 0.0, ()), {}, 0.0, contexts(split.train).item_encoders())
+    artifact = assemble(run, dataset, split, fitted)
+    new, rng = FreshItems(artifact), np.random.default_rng(0)
+    times: dict[str, list[float]] = {"vector": [], "similar": []}
+    for row in rng.integers(len(dataset.items), size=n_asked):
+        attributes = {name: column[row] for name, column in dataset.item_table.columns.items()}
+        users = [str(dataset.users.all[user]) for user in rng.integers(len(dataset.users), size=3)]
+        started = time.perf_counter()
+        new.vector(attributes, users)
+        times["vector"].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        new.similar(attributes, users, 10)
+        times["similar"].append(time.perf_counter() - started)
+    return {
+        f"{name}_ms_p{q}": float(np.percentile(values[20:], q) * 1e3)
+        for name, values in times.items()
+        for q in (50, 99)
+    }
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["inference", "training"])
+    parser.add_argument("what", choices=["inference", "training", "fresh"])
     parser.add_argument("--items", type=int, default=500_000)
     parser.add_argument("--mini", type=int, default=8192, help="items through mini-batches")
     parser.add_argument("--data", default="debian")
@@ -167,6 +200,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.what == "inference":
         print_result(inference(arguments.items, arguments.mini))
+    elif arguments.what == "fresh":
+        print_result(fresh())
     else:
         print_result(training(arguments.data, arguments.epochs))
 

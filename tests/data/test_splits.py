@@ -1,6 +1,7 @@
 """Splits: what every protocol promises, checked on worlds small enough to count by hand and on random ones."""
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -75,7 +76,11 @@ def split_or_skip(events: Interactions, config: SplitConfig, seed: int = 0) -> S
 
 
 @QUICK
-@given(random_events(), configs("random", "leave-last-out", "held-out-collections"), st.integers(0, 9))
+@given(
+    random_events(),
+    configs("random", "leave-last-out", "held-out-collections", "newest-collections"),
+    st.integers(0, 9),
+)
 def test_parts_are_disjoint_and_together_complete(events: Interactions, config: SplitConfig, seed: int) -> None:
     split = split_or_skip(events, config, seed)
     together = [pair for piece in pieces(split) for pair in pairs(piece)]
@@ -95,7 +100,7 @@ def test_time_cut_leaves_out_only_users_who_are_new_after_the_cut(events: Intera
     assert set(test.users().tolist()) <= set(split.known.users.tolist())
 
 
-ALL = configs("random", "leave-last-out", "time-cut", "held-out-collections")
+ALL = configs("random", "leave-last-out", "time-cut", "held-out-collections", "newest-collections")
 
 
 @QUICK
@@ -228,7 +233,7 @@ def test_time_cut_does_not_part_events_of_one_moment() -> None:
 
 
 @QUICK
-@given(random_events(), configs("held-out-collections"))
+@given(random_events(), configs("held-out-collections", "newest-collections"))
 def test_held_out_users_are_whole_and_half_given(events: Interactions, config: SplitConfig) -> None:
     split = split_or_skip(events, config)
     train, valid, test = parts(split)
@@ -250,6 +255,45 @@ def test_held_out_users_are_whole_and_half_given(events: Interactions, config: S
     able = sum(n >= config.min_events for n in counts.values())
     assert len(groups[2]) == round(able * config.test_share)
     assert len(groups[1]) == round((able - len(groups[2])) * config.valid_share)
+
+
+# --- newest-collections --------------------------------------------------------------------------------------------
+
+
+@QUICK
+@given(random_events(), configs("newest-collections"), st.integers(0, 9))
+def test_the_newest_collections_are_asked_about(events: Interactions, config: SplitConfig, seed: int) -> None:
+    """A collection is as old as its last event; those of test are the newest, those of validation the next."""
+    train, valid, test = parts(split_or_skip(events, config, seed))
+    counts = Counter(events.users.tolist())
+    last = {user: int(events.times[events.users == user].max()) for user in counts}
+    able = {user for user, n in counts.items() if n >= config.min_events}
+    groups = [set(part.users().tolist()) for part in (test, valid)] + [set(train.users.tolist()) & able]
+    for newer, older in pairwise(groups):
+        if newer and older:
+            assert min(last[user] for user in newer) >= max(last[user] for user in older)
+
+
+def test_the_newest_collections_by_hand() -> None:
+    """User 0 came back last; user 1 has too few events to be asked about; the others are as old as their number."""
+    rows = [(user, item, user) for user in range(8) for item in range(2 if user == 1 else 6)]
+    events = events_of([*rows, (0, 7, 99), (1, 8, 98)])
+    config = SplitConfig(protocol="newest-collections", test_share=0.4, valid_share=0.3)
+    for seed in range(5):
+        train, valid, test = parts(split_events(events, config, seed))
+        assert test.users().tolist() == [0, 6, 7]
+        assert valid.users().tolist() == [5]
+        assert np.unique(train.users).tolist() == [1, 2, 3, 4]
+        assert Counter(test.given.users.tolist()) == {0: 3, 6: 3, 7: 3}
+        assert Counter(test.target.users.tolist()) == {0: 4, 6: 3, 7: 3}
+
+
+def test_of_equally_new_collections_the_seed_chooses() -> None:
+    """As for baskets of one day: not those at the end of the table."""
+    events = events_of([(user, item, 5) for user in range(8) for item in range(6)])
+    config = SplitConfig(protocol="newest-collections")
+    chosen = {tuple(parts(split_events(events, config, seed))[2].users().tolist()) for seed in range(10)}
+    assert len(chosen) > 1
 
 
 # --- files and none ------------------------------------------------------------------------------------------------
@@ -282,7 +326,7 @@ def test_none_learns_from_everything() -> None:
 # --- refused -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", ["leave-last-out", "time-cut"])
+@pytest.mark.parametrize("protocol", ["leave-last-out", "time-cut", "newest-collections"])
 def test_protocols_of_time_need_times(protocol: ProtocolName) -> None:
     timeless = Interactions.of(FULL.users, FULL.items, FULL.n_users, FULL.n_items)
     assert (timeless.times == NO_TIME).all()

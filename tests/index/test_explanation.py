@@ -8,6 +8,7 @@ import pytest
 from pinfold.arrays import Embeddings, Floats
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr, from_pairs
+from pinfold.graph.learned import Layered
 from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.index.filters import smooth
 from pinfold.index.recommender import recommender
@@ -114,7 +115,7 @@ def test_a_filters_terms_are_what_each_item_alone_gives(n_factors: int, graph: B
 def test_linear_layers_with_biases(graph: BipartiteGraph) -> None:
     """What a bias adds comes from no item: it is the newcomer's own part."""
     learned = build(SGCConfig(dim=4, n_layers=2, objective=ObjectiveConfig(length_exponent=1)), graph, 0).embed()
-    assert not isinstance(learned, Embeddings)
+    assert isinstance(learned, Layered)
     layers = tuple(replace(layer, bias=vectors(4, 7)[:, 0]) for layer in learned.layers)
     asked = recommender(replace(learned, layers=layers), graph.user_items)
     histories = taken([[2, 5, 11]], graph.n_items)

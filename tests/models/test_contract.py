@@ -11,12 +11,19 @@ import torch
 from pinfold.arrays import Embeddings, TopK
 from pinfold.artifacts import open_folder, writing
 from pinfold.data.dataset import Dataset
+from pinfold.data.interactions import Interactions
 from pinfold.data.splits import SplitConfig, split_events
+from pinfold.data.synthetic import two_tastes
 from pinfold.embedding.store import read_learned, write_learned
 from pinfold.errors import ConfigError
+from pinfold.features.config import FeaturesConfig
+from pinfold.features.content import load_content
 from pinfold.graph.bipartite import BipartiteGraph, build_graph, read_graph, write_graph
+from pinfold.graph.convolved import Convolved
+from pinfold.graph.interests import Interests
 from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimilarity, Layered, Learned
 from pinfold.index.recommender import recommender
+from pinfold.models.interface import Context
 from pinfold.models.shelf import (
     BlendConfig,
     ComputedConfig,
@@ -46,12 +53,21 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def context_of(graph: BipartiteGraph) -> Context:
+    """The graph's events, and the world's titles as features: `even thing 3`, `odd thing 4`."""
+    edges, world = graph.user_items, two_tastes()
+    users = np.repeat(np.arange(edges.n_rows, dtype=np.int32), edges.degrees())
+    rows = np.arange(graph.n_items, dtype=np.int32), np.arange(graph.n_users, dtype=np.int32)
+    content = load_content(FeaturesConfig(dim=4), world.item_table, world.user_table, *rows)
+    return Context(Interactions.of(users, np.array(edges.ids), edges.n_rows, edges.n_columns), content)
+
+
 def learn(config: ModelConfig, graph: BipartiteGraph, seed: int = 0) -> Learned:
     if isinstance(config, ComputedConfig):
-        return compute(config, graph)
+        return compute(config, graph, context_of(graph), seed)
     if isinstance(config, BlendConfig):
         return Blend(tuple(learn(member, graph, seed) for member in config.members), member_weights(config))
-    model = build(config, graph, seed)
+    model = build(config, graph, seed, context_of(graph))
     train(model, TRAINING, seed)
     return model.embed()
 
@@ -63,6 +79,12 @@ def arrays(learned: Learned) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[n
         case Layered():
             # not what is zero whatever the seed: weights that a model does not have, later layers behind ReLU
             return {"users": learned.users, "items": learned.items, "first": learned.layers[0].items}
+        case Convolved():
+            # not the inputs: content has no seed, and later ones are zero in places whatever the seed
+            weights = {f"layer{k}": layer.both for k, layer in enumerate(learned.network.convolutions)}
+            return arrays(learned.vectors) | weights
+        case Interests():
+            return {name: getattr(learned, name) for name in ("items", "ptr", "medoids", "importance")}
         case ItemSimilarity():
             return {"ptr": learned.weights.ptr, "ids": learned.weights.ids, "weights": learned.weights.weights}
         case DenseSimilarity():
@@ -140,6 +162,13 @@ def assert_shapes(learned: Learned, graph: BipartiteGraph) -> None:
             assert len(learned.items) == graph.n_items
             assert all(np.isfinite(array).all() for array in arrays(learned).values())
             assert all(array.flags.c_contiguous for array in arrays(learned).values())
+        case Convolved():
+            assert_shapes(learned.vectors, graph)
+            assert [len(table) for table in learned.inputs] == [graph.n_items] * len(learned.network.convolutions)
+            assert all(np.isfinite(table).all() for table in learned.inputs)
+        case Interests():
+            assert learned.n_users == graph.n_users
+            assert len(learned.items) == graph.n_items
         case ItemSimilarity():
             assert learned.weights.n_rows == learned.weights.n_columns == graph.n_items
             assert np.isfinite(learned.weights.weights).all()
@@ -170,7 +199,7 @@ def test_other_seed_other_vectors(config: TrainedConfig, graph: BipartiteGraph) 
 
 @every_trained_model
 def test_vectors_do_not_change_when_training_goes_on(config: TrainedConfig, graph: BipartiteGraph) -> None:
-    model = build(config, graph, 0)
+    model = build(config, graph, 0, context_of(graph))
     vectors = model.embed()
     before = {name: array.copy() for name, array in arrays(vectors).items()}
     train(model, TrainConfig(epochs=1), 0)

@@ -127,7 +127,10 @@ def test_a_blend_in_a_run_file(tmp_path: Path) -> None:
     assert read_run(tmp_path / "again.toml", RunConfig) == run
 
 
-MEMBER_NAMES = "(known: popularity, item-knn, rp3beta, ease, slim, gf-cf, chebycf, mf, lightgcn, ngcf, gcn, sgc)"
+MEMBER_NAMES = (
+    "(known: popularity, item-knn, rp3beta, walk, ease, slim, gf-cf, chebycf, content-knn, mf, lightgcn, ngcf, gcn, "
+    "sgc, pinsage)"
+)
 
 
 @pytest.mark.parametrize(

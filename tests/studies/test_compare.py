@@ -18,11 +18,16 @@ from rich.console import Console
 from pinfold.cli import main
 from pinfold.data.dataset import Dataset, save_dataset
 from pinfold.data.synthetic import two_tastes
+from pinfold.data.tables import Table
 from pinfold.errors import ConfigError, DataError, TrainingError
 from pinfold.evaluation.intervals import holm, paired_test
+from pinfold.features.config import FeaturesConfig
+from pinfold.features.content import load_content
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.learned import Blend, Learned
+from pinfold.models.interface import Context
 from pinfold.models.lightgcn import LightGCNConfig
+from pinfold.models.pinsage import PinSageConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import BlendConfig, ComputedConfig, ModelConfig, build, compute, member_weights
 from pinfold.progress import SILENT, Progress, Silent
@@ -33,11 +38,13 @@ from pinfold.studies.abilities import ABILITIES, abilities
 from pinfold.studies.compare import (
     GRACE,
     MODELS,
+    OF_CONTENT,
     CompareConfig,
     activity_groups,
     chosen_models,
     compare,
     compare_config,
+    default_models,
     in_own_process,
 )
 from pinfold.studies.compare_tables import comparison_parts
@@ -247,7 +254,7 @@ def test_groups_hold_about_a_quarter_and_equal_users_stay_together() -> None:
     assert [g.label for g in activity_groups(np.full(5, 7, np.int64))[1]] == ["7"]
 
 
-@pytest.mark.parametrize("protocol", ["leave-last-out", "time-cut", "held-out-collections"])
+@pytest.mark.parametrize("protocol", ["leave-last-out", "time-cut", "held-out-collections", "newest-collections"])
 def test_every_protocol(folder: Path, protocol: str) -> None:
     found = compare(quick(folder, "popularity,item-knn", protocol=protocol), NOW, learn=here)
     assert found.to_json()["split"]["protocol"] == protocol
@@ -296,21 +303,48 @@ def test_wrong_words_are_refused_before_the_work(folder: Path, tmp_path: Path) -
 
 def test_models_keep_their_order_and_any_of_the_shelf_may_be_named() -> None:
     assert [model.name for model in chosen_models(["lightgcn", "popularity"])] == ["popularity", "lightgcn"]
-    assert chosen_models([]) == MODELS
+    assert chosen_models(["pinsage", "lightgcn"])[1] == OF_CONTENT[0]  # content comes last
+    assert chosen_models([]) == ()
     names = [cls().name for cls in get_args(get_args(ModelConfig)[0])]
     assert {model.name for model in chosen_models(names)} == set(names)
 
 
+def test_pinsage_is_compared_by_default_where_items_have_attributes(
+    folder: Path, world: Dataset, tmp_path: Path
+) -> None:
+    assert default_models(world) == (*MODELS, PinSageConfig())
+    bare = replace(world, item_table=Table({}, len(world.items)))
+    codes = np.array([f"X{row:04d}" for row in range(len(world.items))], dtype=object)
+    assert default_models(bare) == default_models(replace(bare, item_table=Table({"code": codes}, 40))) == MODELS
+    save_dataset(bare, tmp_path / "bare")
+    for path, expected in ((folder, [*MODELS, *OF_CONTENT]), (tmp_path / "bare", MODELS)):
+        asked: list[str] = []
+
+        def learn(run: RunConfig, seconds: float, progress: Progress, asked: list[str] = asked) -> Trial | str:
+            asked.append(run.model.name)
+            return "full" if run.model.name != "popularity" else here(run, seconds, progress)
+
+        compare(quick(path, ""), NOW, learn=learn)
+        assert set(asked) == {model.name for model in expected}
+
+
 @pytest.mark.parametrize("cls", get_args(get_args(ModelConfig)[0]), ids=lambda cls: cls().name)
-def test_every_model_of_the_shelf_has_its_abilities(cls: Any, graph: BipartiteGraph) -> None:
+def test_every_model_of_the_shelf_has_its_abilities(cls: Any, graph: BipartiteGraph, world: Dataset) -> None:
     config = cls()
-    assert abilities(_untrained(config, graph)).new_users
+    found = abilities(config, _untrained(config, graph, world))
+    assert found.new_users
+    assert found.new_items == (config.name in ("pinsage", "content-knn"))
 
 
-def _untrained(config: ModelConfig, graph: BipartiteGraph) -> Learned:
+def _untrained(config: ModelConfig, graph: BipartiteGraph, world: Dataset) -> Learned:
     if isinstance(config, BlendConfig):
-        return Blend(tuple(_untrained(member, graph) for member in config.members), member_weights(config))
-    return compute(config, graph) if isinstance(config, ComputedConfig) else build(config, graph, 0).embed()
+        return Blend(tuple(_untrained(member, graph, world) for member in config.members), member_weights(config))
+    rows = np.arange(len(world.items), dtype=np.int32), np.arange(len(world.users), dtype=np.int32)
+    content = load_content(FeaturesConfig(dim=4), world.item_table, world.user_table, *rows)
+    context = Context(world.interactions, content)
+    if isinstance(config, ComputedConfig):
+        return compute(config, graph, context)
+    return build(config, graph, 0, context).embed()
 
 
 def test_every_learned_type_has_its_abilities() -> None:

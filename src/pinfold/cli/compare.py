@@ -16,9 +16,9 @@ def compare(data: str, *, minutes: float = 10.0, protocol: str = "random", test:
     Args:
         data: A folder that `pinfold import` made, or debian, the bundled data.
         minutes: The budget for all models together. What trained models reach in it depends on the machine.
-        protocol: random, leave-last-out, time-cut or held-out-collections; docs/run-files.md describes them.
+        protocol: random, leave-last-out, time-cut, held-out-collections or newest-collections; see docs/run-files.md.
         test: A folder of test events, imported in the same way; they are then used instead of a protocol.
-        models: Names separated by commas, if not all are wanted.
+        models: Names separated by commas. By default six, and pinsage where items have attributes.
         out: Where the report goes; an older one there is replaced.
         seed: Of the split, the first vectors, the batches and the intervals.
         as_json: Print the report as JSON instead of tables.

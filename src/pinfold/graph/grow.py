@@ -29,6 +29,8 @@ def fresh_vectors(
     Raises:
         ValueError: features of another length, or collections of another number of users.
     """
+    if collections.n_columns != graph.n_users:
+        raise ValueError(f"collections has {collections.n_columns} users, the graph {graph.n_users}: must be equal")
     growth = learned.growth
     content = growth.first_input(features, collections, learned.users)
     if content.shape[1] != learned.inputs[0].shape[1]:

@@ -125,12 +125,13 @@ class Sampler:
     def _log_draws(self, negatives: Ints, hard: Ints, n_pairs: int) -> Floats:
         """Own negatives are as many draws of the same law, so their correction is the same for all but a constant."""
         config, n_items = self.config, len(self.chances)
-        even = min(config.n_negatives, n_items) / n_items
+        n_drawn = min(config.n_negatives, n_items)
+        even = n_drawn / n_items
         match config.negatives:
             case "uniform":
                 expected = np.full(n_items, even)
             case "popularity":
-                expected = 1 - (1 - self.chances) ** config.n_negatives
+                expected = 1 - (1 - self.chances) ** n_drawn
             case "in-batch":
                 expected = 1 - (1 - self.chances) ** n_pairs
             case "mixed":

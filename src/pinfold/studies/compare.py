@@ -20,16 +20,20 @@ import numpy as np
 
 from pinfold import __version__
 from pinfold.arrays import Bools, Doubles, Longs
+from pinfold.data.dataset import Dataset
 from pinfold.data.splits import ProtocolName, SplitConfig, split_events
 from pinfold.errors import ConfigError, TrainingError, did_you_mean
 from pinfold.evaluation.evaluate import EvaluationConfig
 from pinfold.evaluation.intervals import Interval, PairedTest, bootstrap_intervals, holm, paired_test
+from pinfold.features.config import FeaturesConfig
+from pinfold.features.content import choose
 from pinfold.kernels.parallel import n_threads
 from pinfold.models.ease import EASEConfig
 from pinfold.models.gf_cf import GFCFConfig
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.mf import MFConfig
+from pinfold.models.pinsage import PinSageConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import ComputedConfig, ModelConfig
 from pinfold.progress import SILENT, Progress
@@ -49,6 +53,7 @@ MODELS: tuple[ModelConfig, ...] = (
     MFConfig(),
     LightGCNConfig(),
 )
+OF_CONTENT: tuple[ModelConfig, ...] = (PinSageConfig(),)  # after these, where items have attributes
 TRAIN = TrainConfig(refit=True)
 METRIC = f"{TRAIN.metric}@{EvaluationConfig().ks[0]}"  # selects on the validation part and is tested on the test part
 COMPUTED_SHARE = 0.75  # of the budget, at most, for the models that are computed in one go
@@ -72,7 +77,7 @@ class CompareConfig:
     """What is compared on what."""
 
     data: DataConfig
-    models: tuple[ModelConfig, ...]  # simplest first
+    models: tuple[ModelConfig, ...]  # simplest first; empty: `default_models` of the data
     split: SplitConfig
     minutes: float  # the budget for all models together
     seed: int
@@ -95,7 +100,9 @@ def compare(
         TrainingError: no model could be run, or one failed in a way that is a bug.
     """
     started = time.perf_counter()
-    facts = _facts(config, now)  # reads and splits once, so that bad data is refused before the work
+    dataset = load_data(config.data)
+    facts = _facts(config, dataset, now)  # splits once, so that bad data is refused before the work
+    config = config if config.models else replace(config, models=default_models(dataset))
     trials = _run_all(config, learn or in_own_process, progress)
     done = {name: trial for name, trial in trials.items() if isinstance(trial, Trial)}
     refused = tuple(Refused(name, reason) for name, reason in trials.items() if isinstance(reason, str))
@@ -127,18 +134,25 @@ def compare_config(
 
 
 def chosen_models(names: Sequence[str]) -> tuple[ModelConfig, ...]:
-    """The models of these names with default options, simplest first; any model of the shelf, all of MODELS if empty.
+    """The models of these names with default options, simplest first: any of the shelf.
 
     Raises:
         ConfigError: no such model.
     """
-    shelf: dict[str, ModelConfig] = {model.name: model for model in MODELS}
+    shelf: dict[str, ModelConfig] = {model.name: model for model in MODELS + OF_CONTENT}
     for cls in get_args(get_args(ModelConfig)[0]):
         shelf.setdefault(cls().name, cls())
     for name in names:
         if name not in shelf:
             raise ConfigError(f"no model {name!r}{did_you_mean(name, shelf)} (known: {', '.join(shelf)})")
-    return tuple(model for name, model in shelf.items() if name in names) if names else MODELS
+    return tuple(model for name, model in shelf.items() if name in names)
+
+
+def default_models(dataset: Dataset) -> tuple[ModelConfig, ...]:
+    """The models that are compared if none is named: those of content where items have attributes to learn from."""
+    known = np.unique(dataset.interactions.items)
+    columns, _ = choose(FeaturesConfig(), dataset.item_table, known, "items")
+    return MODELS + OF_CONTENT if columns else MODELS
 
 
 def _run_all(config: CompareConfig, learn: Learn, progress: Progress) -> dict[str, Trial | str]:
@@ -245,9 +259,8 @@ def _by_group(values: Doubles, masks: Iterable[Bools], seed: int) -> tuple[Inter
     return tuple(bootstrap_intervals({"mean": values[mask]}, seed=seed)["mean"] for mask in masks)
 
 
-def _facts(config: CompareConfig, now: datetime) -> dict[str, Any]:
+def _facts(config: CompareConfig, dataset: Dataset, now: datetime) -> dict[str, Any]:
     """What the report must name so that somebody else can repeat it."""
-    dataset = load_data(config.data)
     split = split_events(dataset.interactions, config.split, config.seed, load_test(config.data, dataset))
     if split.test is None:
         raise ConfigError(f"protocol {config.split.protocol!r} has no test part to compare models on")

@@ -71,7 +71,7 @@ def run_trial(run: RunConfig, progress: Progress = SILENT) -> Trial:
     test = split.test.unseal()
     known = build_graph(split.known).user_items
     evaluation = evaluate(recommender(learned, known), test, known, run.evaluation, seed=run.seed, progress=progress)
-    return Trial(learning, evaluation, abilities(learned), _known(test), _cold_share(test, known))
+    return Trial(learning, evaluation, abilities(run.model, learned), _known(test), _cold_share(test, known))
 
 
 def _warm_up(run: RunConfig) -> None:
