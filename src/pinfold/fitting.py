@@ -15,6 +15,8 @@ from pinfold.config import to_toml
 from pinfold.data.interactions import Interactions
 from pinfold.data.splits import Split
 from pinfold.evaluation.evaluate import mean_metric
+from pinfold.evaluation.item_pairs import ItemPairsConfig, held_out_pairs, mean_hit
+from pinfold.evaluation.item_scorers import item_scorer
 from pinfold.features.encoders import Encoders
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.learned import Blend, Learned
@@ -35,6 +37,7 @@ from pinfold.training.checkpoint import parameters
 from pinfold.training.loop import Keeping, Report, train
 from pinfold.training.processes import ALONE, Group, together
 
+N_PAIRS = 5000  # of items, that select an epoch
 Validate = Callable[[Learned], float]
 
 
@@ -164,6 +167,9 @@ def _validator(run: RunConfig, split: Split) -> Validate | None:
         return None
     seen = build_graph(split.train).user_items
     metric, k = run.train.metric, run.evaluation.ks[0]
+    if metric == "item-hit":
+        pairs = held_out_pairs(part, ItemPairsConfig(n_pairs=N_PAIRS), run.seed)
+        return lambda learned: mean_hit(item_scorer(learned, seen.n_columns), pairs, k)
     return lambda learned: mean_metric(recommender(learned, seen), part, metric, k)
 
 

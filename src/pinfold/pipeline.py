@@ -119,13 +119,14 @@ def evaluate_artifact(path: Path, *, progress: Progress = SILENT) -> Verdict:
 def judge(
     models: Mapping[str, Learned], part: Part, known: Csr, run: RunConfig, *, progress: Progress = SILENT
 ) -> Verdict:
-    """Every model on the same questions; the first one is tested against each other on the selecting metric."""
+    """Every model on the same questions; the first is tested against each other on the selecting metric of users."""
     evaluations = {
         name: evaluate(recommender(learned, known), part, known, run.evaluation, seed=run.seed, progress=progress)
         for name, learned in models.items()
     }
     first, *others = evaluations
-    metric = f"{run.train.metric}@{run.evaluation.ks[0]}"
+    of_users = "recall" if run.train.metric == "item-hit" else run.train.metric
+    metric = f"{of_users}@{run.evaluation.ks[0]}"
     tests = [
         paired_test(evaluations[first].per_user[metric], evaluations[other].per_user[metric], metric, seed=run.seed)
         for other in others

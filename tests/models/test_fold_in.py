@@ -82,7 +82,8 @@ def learn(config: ModelConfig, graph: BipartiteGraph) -> Learned:
     if isinstance(config, BlendConfig):
         return Blend(tuple(learn(member, graph) for member in config.members), member_weights(config))
     model = build(config, graph, 0, context_of(graph))
-    train(model, TrainConfig(epochs=40, learning_rate=0.03), 0)
+    # with steps of .03 PinSage's ReLUs fall silent
+    train(model, TrainConfig(epochs=40, learning_rate=0.01 if config.name == "pinsage" else 0.03), 0)
     return model.embed()
 
 

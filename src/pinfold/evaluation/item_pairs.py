@@ -172,6 +172,11 @@ def evaluate_pairs(
     return PairEvaluation(intervals, exposure, per_pair, len(pairs), len(queries), seconds)
 
 
+def mean_hit(scorer: ItemScorer, pairs: ItemPairs, k: int) -> float:
+    """The mean of hit@k over pairs: what validation looks at."""
+    return float(rank_metrics(find_ranks(scorer.scores, pairs.questions()), (k,))[f"hit@{k}"].mean())
+
+
 def neighbor_lists(scorer: ItemScorer, queries: Ints, n_items: int, k: int, candidates: Ints | None = None) -> Ints:
     """The K items that score highest for each query (B, K), without itself; -1 where fewer are told apart.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pinfold.arrays import Floats, Ints, Longs, check_array
+from pinfold.arrays import Bools, Floats, Ints, Longs, check_array
 from pinfold.kernels.rows import keep_largest, take_rows
 
 
@@ -61,6 +61,11 @@ class Csr:
         if len(rows) and not (rows.min() >= 0 and rows.max() < self.n_rows):
             raise ValueError(f"rows must lie in [0, {self.n_rows}), found {rows.min()} to {rows.max()}")
         return Csr(*take_rows(self.ptr, self.ids, self.weights, rows), self.n_columns)
+
+    def only(self, kept: Bools) -> "Csr":
+        """The entries for which `kept` (E,) is true; no row or column goes."""
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
+        return Csr(before[self.ptr], self.ids[kept], self.weights[kept], self.n_columns)
 
     def keep_largest(self, k: int) -> "Csr":
         """At most `k` entries of each row, the heaviest; of equal weights the lower column stays."""

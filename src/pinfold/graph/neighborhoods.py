@@ -130,7 +130,9 @@ def fresh_neighborhoods(
     if collections.n_columns != graph.n_users:
         raise ValueError(f"collections has {collections.n_columns} users, the graph {graph.n_users}: must be equal")
     tables = tables or walk_tables(graph, config)
-    table, n = _table(collections, config), collections.n_rows
+    ptr, ids = graph.user_items.ptr, collections.ids
+    leading = ptr[ids + 1] > ptr[ids]  # from a user without items no walk goes on
+    table, n = _table(collections.only(leading), config), collections.n_rows
     streams = np.full(n, graph.n_items, np.int64)
     sources = Sources(table.ptr[:-1], table.ptr[1:], table, True, np.full(n, -1, np.int32), streams)
     return _found(tables, sources, config, seed)

@@ -46,8 +46,11 @@ class TrainConfig:
         int, Field(ge=1, description="looks without a better validation score after which training stops")
     ] = 5
     metric: Annotated[
-        Literal["recall", "ndcg", "map", "precision", "hit", "mrr", "f1"],
-        Field(description="validation metric that selects the epoch, at the first of evaluation.ks"),
+        Literal["recall", "ndcg", "map", "precision", "hit", "mrr", "f1", "item-hit"],
+        Field(
+            description="validation metric that selects the epoch, at the first of evaluation.ks; item-hit: whether "
+            "the item that goes with a given one is found, for models of items such as pinsage; others: of users"
+        ),
     ] = "recall"
     refit: Annotated[
         bool,
