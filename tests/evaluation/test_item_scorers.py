@@ -9,8 +9,9 @@ from pinfold.data.synthetic import two_tastes
 from pinfold.evaluation.item_pairs import ItemPairs, ItemPairsConfig, evaluate_pairs, held_out_pairs
 from pinfold.evaluation.item_scorers import (
     ConstantScorer,
-    CosineScorer,
     HistoryScorer,
+    LogScorer,
+    ProductScorer,
     WeightedScorer,
     fit_weights,
     item_scorer,
@@ -56,7 +57,7 @@ def test_popularity_says_the_same_of_all(graph: BipartiteGraph) -> None:
 def test_scores_are_the_callers_own(graph: BipartiteGraph) -> None:
     vectors = np.ones((N_ITEMS, 2), np.float32)
     learned = item_knn(ItemKNNConfig(), graph)
-    for scorer in (CosineScorer(vectors), HistoryScorer(learned, N_ITEMS), ConstantScorer(vectors[:, 0].copy())):
+    for scorer in (ProductScorer(vectors), HistoryScorer(learned, N_ITEMS), ConstantScorer(vectors[:, 0].copy())):
         before = scorer.scores(ASKED)
         scorer.scores(ASKED)[:] = np.nan
         np.testing.assert_array_equal(scorer.scores(ASKED), before)
@@ -81,6 +82,14 @@ def test_rows_are_standardized() -> None:
     np.testing.assert_allclose(found.std(axis=1), [1, 1, 0, 1], rtol=1e-5)
 
 
+def test_logs_of_shares_multiply() -> None:
+    shares = np.array([0.5, 0.25, 0, 0.25], np.float32)
+    found = LogScorer(ConstantScorer(shares), least=1e-3).scores(np.zeros(2, np.int32))
+    np.testing.assert_allclose(found, np.log([shares + 1e-3] * 2), rtol=1e-5)
+    with pytest.raises(ValueError, match="below 0"):
+        LogScorer(ConstantScorer(-shares)).scores(np.zeros(1, np.int32))
+
+
 def test_a_weighted_sum_by_hand() -> None:
     first, second = np.array([2, 0, 0, 0], np.float32), np.array([0, 0, 4, 4], np.float32)
     weights = np.array([1, 3], np.float32)
@@ -92,9 +101,9 @@ def test_a_weighted_sum_by_hand() -> None:
         WeightedScorer((ConstantScorer(first),), weights)
 
 
-def noisy(targets: Doubles, noise: float, seed: int) -> CosineScorer:
+def noisy(targets: Doubles, noise: float, seed: int) -> ProductScorer:
     vectors = targets + np.random.default_rng(seed).normal(0, noise, targets.shape)
-    return CosineScorer((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
+    return ProductScorer((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32))
 
 
 def hidden_truth() -> tuple[Doubles, ItemPairs]:
@@ -152,5 +161,5 @@ def test_item_knn_finds_the_taste_and_popularity_half_of_it() -> None:
 
 
 def test_floats_stay_floats() -> None:
-    scores: Floats = CosineScorer(np.ones((4, 2), np.float32)).scores(np.zeros(1, np.int32))
+    scores: Floats = ProductScorer(np.ones((4, 2), np.float32)).scores(np.zeros(1, np.int32))
     assert scores.dtype == np.float32

@@ -1,9 +1,11 @@
 """PinSage's forward pass in numpy against loops over items and neighbors."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pinfold.arrays import Doubles, Floats, unit
 from pinfold.graph.convolve import LEAK, convolve, embed_all, embed_new, finish, pool, send
@@ -49,30 +51,29 @@ def near() -> Neighborhoods:
     return Neighborhoods(ids, weights)
 
 
-def relu(values: Doubles) -> Doubles:
-    return np.maximum(values, 0)
+def relu(values: NDArray[Any]) -> Doubles:
+    return np.asarray(np.maximum(values, 0), np.float64)
 
 
 def pooled(one: Convolution, pooling: str, own: Doubles, sent: Doubles, ids: list[int], weights: Doubles) -> Doubles:
     """What one item makes of its neighbors' messages."""
     if not ids:
         return np.zeros(sent.shape[1])
-    match pooling:
-        case "importance":
-            return np.sum([w * sent[v] for v, w in zip(ids, weights, strict=True)], axis=0)
-        case "mean":
-            return np.mean([sent[v] for v in ids], axis=0)
-        case "max":
-            return np.max([sent[v] for v in ids], axis=0)
-    logits = np.array([own @ one.attention[: len(own)] + sent[v] @ one.attention[len(own) :] for v in ids])
-    logits = np.where(logits > 0, logits, LEAK * logits)
-    shares = np.exp(logits) / np.exp(logits).sum()
-    return np.sum([w * sent[v] for v, w in zip(ids, shares, strict=True)], axis=0)
+    messages = np.array([sent[v] for v in ids])
+    if pooling == "max":
+        return np.asarray(messages.max(axis=0))
+    if pooling == "mean":
+        weights = np.full(len(ids), 1 / len(ids))
+    if pooling == "attention":
+        logits = np.array([own @ one.attention[: len(own)] + m @ one.attention[len(own) :] for m in messages])
+        raised = np.exp(np.where(logits > 0, logits, LEAK * logits))
+        weights = raised / raised.sum()
+    return np.asarray(sum(w * m for w, m in zip(weights, messages, strict=True)))
 
 
 def twin(whole: Network, content: Floats, near: Neighborhoods) -> tuple[list[Doubles], Doubles]:
     """Inputs of every layer and the vectors, one item at a time. PinSage, algorithm 1."""
-    hidden = content.astype(np.float64)
+    hidden: Doubles = content.astype(np.float64)
     inputs = [hidden]
     for one in whole.convolutions:
         sent = relu(hidden @ one.neighbor + one.neighbor_bias)
@@ -83,7 +84,7 @@ def twin(whole: Network, content: Floats, near: Neighborhoods) -> tuple[list[Dou
             gathered = pooled(one, whole.pooling, hidden[item], sent, ids, weights)
             made = relu(np.concatenate([hidden[item], gathered]) @ one.both + one.bias)
             rows.append(made / max(float(np.linalg.norm(made)), 1e-30))
-        hidden = np.array(rows)
+        hidden = np.array(rows, np.float64)
         inputs.append(hidden)
     if whole.head is not None:
         hidden = relu(hidden @ whole.head.first + whole.head.bias) @ whole.head.second
@@ -149,9 +150,7 @@ def test_head_and_length(head: bool, of_length_one: bool, near: Neighborhoods) -
 
 @every_pooling
 @pytest.mark.parametrize("n_layers", [0, 1, 2, 3])
-def test_new_items_get_what_the_whole_catalogue_gives(
-    pooling: PoolingName, n_layers: int, near: Neighborhoods
-) -> None:
+def test_new_items_get_what_the_whole_catalogue_gives(pooling: PoolingName, n_layers: int, near: Neighborhoods) -> None:
     """Nobody's neighbors are the new ones, so the old items' inputs are what they were."""
     whole, content = network(pooling, n_layers), normal(N, WIDTH)
     _, inputs = embed_all(whole, content, near)

@@ -144,6 +144,19 @@ def test_keep_largest_agrees_with_the_slow_twin(matrix: Csr, k: int) -> None:
     assert found.n_columns == matrix.n_columns
 
 
+@QUICK
+@given(matrices(), st.data())
+def test_only_some_entries(matrix: Csr, data: st.DataObject) -> None:
+    n = len(matrix.ids)
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), np.bool_)
+    found = matrix.only(kept)
+    rows = np.repeat(np.arange(matrix.n_rows), matrix.degrees())
+    expected = dense(matrix)
+    expected[rows[~kept], matrix.ids[~kept]] = 0
+    np.testing.assert_array_equal(dense(found), expected)
+    assert (found.n_rows, found.n_columns, len(found.ids)) == (matrix.n_rows, matrix.n_columns, int(kept.sum()))
+
+
 def test_keep_largest_of_equal_weights_keeps_the_lower_columns() -> None:
     matrix = csr([0, 4, 4, 6], [0, 1, 2, 3, 1, 2], [1, 2, 2, 2, 5, 5])
     kept = matrix.keep_largest(2)

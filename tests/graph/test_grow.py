@@ -16,6 +16,7 @@ from pinfold.graph.neighborhoods import NeighborhoodConfig, neighborhoods, walk_
 
 F, DIM = 4, 6
 NEAR = NeighborhoodConfig(size=6, steps=80)
+MEAN = InterestsConfig()
 
 
 def normal(*shape: int, seed: int = 0) -> Floats:
@@ -23,9 +24,13 @@ def normal(*shape: int, seed: int = 0) -> Floats:
 
 
 def learned(
-    graph: BipartiteGraph, *, users: InterestsConfig = InterestsConfig(), n_layers: int = 2, n_ids: int = 0,
+    graph: BipartiteGraph,
+    *,
+    users: InterestsConfig = MEAN,
+    n_layers: int = 2,
+    n_ids: int = 0,
     user_features: int = 0,
-) -> Convolved:  # fmt: skip
+) -> Convolved:
     """A network with random weights."""
     growth = Growth(NEAR, 3, 2.0, 0.5, n_ids)
     of_users = normal(graph.n_users, user_features)
@@ -33,12 +38,8 @@ def learned(
     first[:, first.shape[1] - n_ids :] = normal(graph.n_items, n_ids)
     layers, width = [], first.shape[1]
     for k in range(n_layers):
-        layers.append(
-            Convolution(
-                normal(width, 3, seed=k), normal(3, seed=k), normal(width + 3, DIM, seed=k), normal(DIM, seed=k),
-                np.zeros(0, np.float32),
-            )  # fmt: skip
-        )
+        both, bias = normal(width + 3, DIM, seed=k), normal(DIM, seed=k)
+        layers.append(Convolution(normal(width, 3, seed=k), normal(3, seed=k), both, bias, np.zeros(0, np.float32)))
         width = DIM
     network = Network(tuple(layers), Head(normal(width, DIM), normal(DIM), normal(DIM, DIM)), "importance", unit=False)
     items, inputs = embed_all(network, first, neighborhoods(graph, NEAR, 3))

@@ -146,6 +146,20 @@ def test_a_fresh_item_walks_as_if_it_were_the_next_row(graph: BipartiteGraph) ->
     np.testing.assert_allclose(shares[0] / shares[0].sum(), shares[1], atol=0.005)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_users_without_items_lead_a_fresh_item_nowhere(method: str, weighted: bool) -> None:
+    """Somebody who came after training may have it; a walk that took that edge would read foreign memory."""
+    graph = graph_of([(1, 0), (1, 1), (1, 2)], 4, 3)  # users 0, 2 and 3 have nothing
+    config = NeighborhoodConfig(method=method, size=4, steps=50, weighted=weighted)  # type: ignore[arg-type]
+    with_them = fresh_neighborhoods(graph, config, 0, collections([[0, 1, 2, 3], [0, 3], [3]], 4))
+    alone = fresh_neighborhoods(graph, config, 0, collections([[1]], 4))
+    np.testing.assert_array_equal(with_them.ids[0], alone.ids[0])
+    np.testing.assert_array_equal(with_them.weights[0], alone.weights[0])
+    assert (with_them.ids[1:] == -1).all()
+    assert not with_them.weights[1:].any()
+
+
 def test_fresh_items_of_other_users_are_refused(graph: BipartiteGraph) -> None:
     with pytest.raises(ValueError, match="60"):
         fresh_neighborhoods(graph, SMALL, 0, collections([[0]], 59))

@@ -70,8 +70,8 @@ def test_a_pairs_ends_do_not_gather_from_each_other_in_the_last_block(near: Neig
     assert ((guarded > 0) == ((plain > 0) & ~hidden)).all()
     np.testing.assert_allclose(guarded.sum(axis=1), plain.sum(axis=1), rtol=1e-6)
     np.testing.assert_array_equal(dense(made[-1].backward, made[-1].n_rows), guarded.T)
-    first = (dense(part[0].forward, part[0].n_columns) for part in (made, open_made))
-    np.testing.assert_array_equal(*first)
+    first, open_first = (dense(part[0].forward, part[0].n_columns) for part in (made, open_made))
+    np.testing.assert_array_equal(first, open_first)
 
 
 def test_an_item_without_neighbors_needs_only_itself() -> None:

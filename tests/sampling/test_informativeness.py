@@ -78,9 +78,9 @@ def test_what_is_missing_is_said() -> None:
     timeless = Interactions.of(EVENTS.users, EVENTS.items, 3, 4)
     with pytest.raises(ConfigError, match="half_life needs times, and the events have none"):
         edge_factors(InformativenessConfig(half_life=1.0), GRAPH, timeless, None)
-    for name in ("narrowness", "closeness"):
+    for config in (InformativenessConfig(narrowness=1.0), InformativenessConfig(closeness=1.0)):
         with pytest.raises(ConfigError, match="compare the content of items, and the data set has none"):
-            factors(**{name: 1.0})
+            edge_factors(config, GRAPH, EVENTS, None)
 
 
 def test_mean_one() -> None:

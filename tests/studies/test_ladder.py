@@ -14,7 +14,8 @@ from pinfold.data.splits import Part, Sealed
 from pinfold.data.synthetic import two_tastes
 from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.cold import ColdConfig, cold_last, split_cold
-from pinfold.studies import ladder_warm
+from pinfold.evaluation.evaluate import evaluate
+from pinfold.fitting import fit
 from pinfold.studies.ladder import run_study
 from pinfold.studies.ladder_bench import read_study, resolve
 from pinfold.studies.ladder_results import Outcome
@@ -58,6 +59,7 @@ seeds = 1
 variants = {"T = 2" = {"model.neighborhood.size" = 2}, "T = 5" = {"model.neighborhood.size" = 5}}
 [study.blend]
 members = ["walk", "pinsage"]
+logs = ["walk"]
 seeds = 1
 [study.cold]
 variants = ["popularity", "pinsage"]
@@ -185,20 +187,19 @@ def test_nothing_is_learned_twice(
 def test_killed_and_called_again_gives_the_same(
     done: tuple[Path, Path, list[Outcome]], study: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = ladder_warm.evaluate, list[int]()
+    calls = list[int]()
 
     def dies(*words: Any, **options: Any) -> Any:
         calls.append(0)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(*words, **options)
+        return evaluate(*words, **options)
 
-    monkeypatch.setattr(ladder_warm, "evaluate", dies)
+    monkeypatch.setattr("pinfold.studies.ladder_warm.evaluate", dies)
     options: dict[str, Any] = {"data": world, "only": ["table 4"]}
     with pytest.raises(KeyboardInterrupt):
         run_study(study, tmp_path / "out", **options)
     assert len(list((tmp_path / "out").glob("figures-*.json"))) == 1
-    assert list((tmp_path / "out").glob("learning-*checkpoint")) or True  # whatever is left is gone on from
     outcomes: list[Outcome] = []
     run_study(study, tmp_path / "out", **options, shown=outcomes.append)
     assert len(calls) == 3
@@ -261,11 +262,14 @@ def test_what_is_not_as_expected(
         ('"T = 5"', '"pinsage"', None),
         ('"T = 2"', '"pinsage"', "another variant of this name has other options"),
         ('[study.groups."table 1".variants]', '[study.groups."cold".variants]', "is a name of Pinfold's"),
+        ('logs = ["walk"]', 'logs = ["popularity"]', "not members of the blend: popularity"),
         ("seeds = [0, 1]", "seeds = [0, 0]", "expected different whole numbers"),
         ("[study]", '[split]\nprotocol = "none"\n[study]', "has no test part"),
     ],
 )
-def test_studies_that_cannot_be(study: Path, world: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_studies_that_cannot_be(
+    study: Path, world: Path, tmp_path: Path, old: str, new: str, message: str | None
+) -> None:
     study.write_text(STUDY.replace(old, new, 1))
     if message is None:  # the same options under the same name twice
         read_study(study)
@@ -312,11 +316,20 @@ def test_a_damaged_result_is_named(done: tuple[Path, Path, list[Outcome]], world
         path.write_text(text)
 
 
+def test_a_blend_without_refit(study: Path, world: Path, tmp_path: Path) -> None:
+    study.write_text(STUDY.replace("refit = true", "refit = false"))
+    outcomes: list[Outcome] = []
+    run_study(study, tmp_path / "out", data=world, seeds=[0], only=["blend"], shown=outcomes.append)
+    assert [name for name, _ in rows(outcomes[0])] == ["walk", "pinsage", "walk + pinsage"]
+    for folder in (tmp_path / "out").glob("learned-*"):
+        assert not list(folder.glob("selected_*"))
+
+
 def test_selection_does_not_see_the_test_part(study: Path, world: Path, tmp_path: Path) -> None:
     """Epochs are chosen before it is opened: at the first opening, everything of that variant has been learned."""
     opened: list[int] = []
     learned: list[int] = []
-    real_open, real_fit = Sealed.unseal, ladder_warm.fit
+    real_open = Sealed.unseal
 
     def opens(sealed: Sealed) -> Part:
         opened.append(len(learned))
@@ -324,11 +337,11 @@ def test_selection_does_not_see_the_test_part(study: Path, world: Path, tmp_path
 
     def fits(*words: Any, **options: Any) -> Any:
         learned.append(len(opened))
-        return real_fit(*words, **options)
+        return fit(*words, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Sealed, "unseal", opens)
-        patch.setattr(ladder_warm, "fit", fits)
+        patch.setattr("pinfold.studies.ladder_warm.fit", fits)
         study.write_text(STUDY.replace("refit = true", "refit = false"))
         run_study(study, tmp_path / "out", data=world, seeds=[0], only=["table 4"])
     assert opened == [1, 2]

@@ -26,6 +26,7 @@ def write_convolved(folder: FolderWriter, learned: Convolved, prefix: str, write
         "layers": len(network.convolutions),
         "pooling": network.pooling,
         "unit": network.unit,
+        "head": network.head is not None,
         "growth": asdict(learned.growth),
     }
     folder.json(f"{prefix}network.json", form)
@@ -49,7 +50,7 @@ def read_convolved(folder: Folder, prefix: str, read: Read) -> Convolved:
     """
     form = folder.json(f"{prefix}network.json")
     try:
-        n_layers, pooling, unit = int(form["layers"]), form["pooling"], bool(form["unit"])
+        n_layers, pooling, unit, has_head = int(form["layers"]), form["pooling"], bool(form["unit"]), form["head"]
         growth = parse(form["growth"], Growth, "growth")
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(f"{folder.path / f'{prefix}network.json'}: does not describe a network: {error}") from error
@@ -57,7 +58,6 @@ def read_convolved(folder: Folder, prefix: str, read: Read) -> Convolved:
         raise ArtifactError(f"{folder.path / f'{prefix}network.json'}: unknown pooling {pooling!r}; train again")
     layers = [Convolution(*(_array(folder, f"{prefix}layer{k}_{name}.npy") for name in LAYER)) for k in range(n_layers)]
     inputs = tuple(_array(folder, f"{prefix}layer{k}_inputs.npy") for k in range(max(n_layers, 1)))
-    has_head = folder.has(f"{prefix}head_first.npy")
     head = Head(*(_array(folder, f"{prefix}head_{name}.npy") for name in HEAD)) if has_head else None
     users = _array(folder, f"{prefix}users_content.npy")
     vectors = read(folder, f"{prefix}vectors_")

@@ -20,14 +20,14 @@ GRID = tuple(2.0**power for power in range(-6, 7))
 
 
 @dataclass(frozen=True, slots=True)
-class CosineScorer:
-    """The cosine of item vectors; 0 where one of them is zero."""
+class ProductScorer:
+    """The product of item vectors: their cosine, where they have length 1."""
 
-    units: Floats  # (I, D) at length 1, or zero
+    vectors: Floats  # (I, D)
 
     def scores(self, items: Ints) -> Floats:
-        """Cosines (B, I) with all items."""
-        return np.asarray(self.units[items] @ self.units.T, np.float32)
+        """Products (B, I) with all items."""
+        return np.asarray(self.vectors[items] @ self.vectors.T, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,25 @@ class ConstantScorer:
 
 
 @dataclass(frozen=True, slots=True)
+class LogScorer:
+    """The logs of a scorer's shares: added to log chances, which is what a softmax learns, they multiply them."""
+
+    scorer: ItemScorer
+    least: float = 1e-5  # added before, so that what is never met has a log
+
+    def scores(self, items: Ints) -> Floats:
+        """Logs (B, I).
+
+        Raises:
+            ValueError: a score below 0, which is no share.
+        """
+        shares = self.scorer.scores(items)
+        if (shares < 0).any():
+            raise ValueError("a score is below 0 and has no log; only shares, such as those of walks, have logs")
+        return np.asarray(np.log(shares + np.float32(self.least)), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class WeightedScorer:
     """The weighted sum of what several scorers say, each row of each brought to mean 0 and deviation 1 first."""
 
@@ -71,16 +90,17 @@ class WeightedScorer:
 def item_scorer(learned: Learned, n_items: int) -> ItemScorer:
     """How a model is asked about one item.
 
-    Vectors by their cosine, as `similar` answers. All others, and popularity, whose vectors have one dimension and so
-    no angle, by what they say to a newcomer who took this item: for item similarities that is the item's row.
+    PinSage by the product of item vectors, which is what it learns; other vectors by their cosine, as `similar`
+    answers. All others, and popularity, whose vectors have one dimension and so no angle, by what they say to a
+    newcomer who took this item: for item similarities that is the item's row.
     """
     match learned:
         case Convolved():
-            return CosineScorer(learned.vectors.items)  # products, as it was trained for
+            return ProductScorer(learned.vectors.items)
         case Interests():
-            return CosineScorer(unit(learned.items))
+            return ProductScorer(unit(learned.items))
         case Embeddings() | Layered() if learned.items.shape[1] > 1:
-            return CosineScorer(unit(learned.items))
+            return ProductScorer(unit(learned.items))
         case _:
             return HistoryScorer(learned, n_items)
 

@@ -31,6 +31,10 @@ class BlendGroupConfig:
     """Two variants or more whose scores for an item are added, with weights fitted on pairs of the validation part."""
 
     members: Annotated[tuple[str, ...], Field(description="names of variants; none: no such table")] = ()
+    logs: Annotated[
+        tuple[str, ...],
+        Field(description="members whose scores are shares, such as walk, and of which the logs are added"),
+    ] = ()
     metric: Annotated[str, Field(description="what the weights are fitted for: hit@K, mrr or mrr_scaled")] = "hit@10"
     seeds: Annotated[int | None, Field(ge=1, description="only so many of the study's seeds; none: all")] = None
 

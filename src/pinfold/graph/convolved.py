@@ -120,4 +120,5 @@ class Convolved:
             raise ValueError(f"{len(self.inputs)} inputs for {n_layers} convolutions")
         for layer, table in zip(self.network.convolutions, self.inputs, strict=False):
             check_array("inputs", table, np.float32, n_items, len(layer.neighbor))
-        check_array("users", self.users, np.float32, -1, -1)
+        n_users = len(self.vectors.users) if isinstance(self.vectors, Embeddings) else self.vectors.n_users
+        check_array("users", self.users, np.float32, n_users, -1)

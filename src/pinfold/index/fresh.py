@@ -8,7 +8,7 @@ import numpy as np
 from pinfold.arrays import Embeddings, Floats, TopK, unit
 from pinfold.embedding.artifact import Artifact
 from pinfold.errors import ConfigError, DataError
-from pinfold.features.encoders import encode_row
+from pinfold.features.encoders import encode_row, indicators
 from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import from_pairs
 from pinfold.graph.grow import fresh_vectors
@@ -48,6 +48,7 @@ class FreshItems:
             raise DataError(f"attribute {unknown[0]!r} was not there in training (known: {known}); leave it out")
         features = encode_row(self._encoders, attributes)[None, :]
         if isinstance(self._learned, Embeddings):
+            features[:, indicators(self._encoders)] = 0  # see models.content_knn
             return np.asarray(unit(features)[0], np.float32)
         rows = np.unique(self._artifact.users.rows(users))
         shape = (1, len(self._artifact.users))

@@ -152,7 +152,7 @@ class PinSage(nn.Module):
         return share_items(batch, rank, size)
 
     def forward(self, batch: ItemBatch) -> Tensor:
-        """The vectors (n, D) of the batch's items, of length 1. PinSage, algorithm 2."""
+        """The vectors (n, D) of the batch's items. PinSage, algorithm 2."""
         where = torch.from_numpy(batch.nodes).to(self.ids.device)
         taken = self._taken(batch)
         hidden = self._start(where, taken)
@@ -268,6 +268,8 @@ def sampler(config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Co
     content = context.content.items if context.content is not None else None
     walked = graph
     if config.edges.active():
+        if not config.neighborhood.weighted:
+            raise ConfigError("model.edges weighs edges for the walks; set model.neighborhood.weighted = true")
         walked = graph.reweighted(edge_factors(config.edges, graph, context.events, content))
     near = neighborhoods(walked, config.neighborhood, seed)
     if config.pooling == "mean":

@@ -29,7 +29,10 @@ class ItemNegativesConfig:
         ),
     ] = "mixed"
     n_negatives: Annotated[int, Field(ge=1, description="negatives of a batch, beside in-batch ones")] = 500
-    shared: Annotated[bool, Field(description="all pairs of a batch have the same negatives; else each its own")] = True
+    shared: Annotated[
+        bool,
+        Field(description="all pairs of a batch have the same negatives; else each its own, unless in-batch or mixed"),
+    ] = True
     hard: Annotated[int, Field(ge=0, description="most hard negatives of each pair; 0: none")] = 0
     curriculum: Annotated[
         bool, Field(description="n - 1 hard negatives in epoch n, up to `hard`; else all at once")
@@ -101,7 +104,7 @@ class Sampler:
     def _negatives(self, pairs: ItemPairs, rng: np.random.Generator) -> Ints:
         config, n_items = self.config, len(self.chances)
         n = min(config.n_negatives, n_items)
-        if not config.shared:
+        if not config.shared and config.negatives in ("uniform", "popularity"):
             chances = self.chances if config.negatives == "popularity" else None
             return rng.choice(n_items, (len(pairs.queries), n), p=chances).astype(np.int32)
         match config.negatives:

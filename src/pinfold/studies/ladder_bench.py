@@ -156,6 +156,8 @@ def resolve(run: RunConfig, study: StudyConfig, path: Path) -> dict[str, RunConf
     for name in named:
         if name not in variants and name != blend_name(study):
             raise ConfigError(f"{path}: study: no variant {name!r}{did_you_mean(name, variants)}")
+    if strangers := set(study.blend.logs) - set(study.blend.members):
+        raise ConfigError(f"{path}: study.blend.logs: not members of the blend: {', '.join(sorted(strangers))}")
     return variants
 
 

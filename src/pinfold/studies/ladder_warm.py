@@ -13,8 +13,8 @@ from pinfold.data.splits import Part, Split
 from pinfold.embedding.store import read_learned, write_learned
 from pinfold.evaluation.evaluate import evaluate
 from pinfold.evaluation.intervals import Interval
-from pinfold.evaluation.item_pairs import ItemPairs, PairEvaluation, evaluate_pairs, held_out_pairs
-from pinfold.evaluation.item_scorers import WeightedScorer, fit_weights, item_scorer
+from pinfold.evaluation.item_pairs import ItemPairs, ItemScorer, PairEvaluation, evaluate_pairs, held_out_pairs
+from pinfold.evaluation.item_scorers import LogScorer, WeightedScorer, fit_weights, item_scorer
 from pinfold.evaluation.spread import cosine_spread
 from pinfold.fitting import fit
 from pinfold.graph.bipartite import build_graph
@@ -133,20 +133,28 @@ def _blended(bench: Bench, members: Sequence[str], seed: int, progress: Progress
     for name in members:
         if not is_folder(_stored(bench, name, seed)):
             _learn(bench, name, seed, progress)
-        learnt.append(_read(_stored(bench, name, seed)))
+        learnt.append(_read(_stored(bench, name, seed), refit=bench.variants[name].train.refit))
     split, config = bench.split(seed), bench.study.pairs
     if split.valid is None:
         raise ValueError("the study's protocol has no validation part")
     n_items = bench.dataset.interactions.n_items
     valid: ItemPairs = held_out_pairs(split.valid, config, seed)
-    scorers = [item_scorer(selected, n_items) for selected, _ in learnt]
-    weights = fit_weights(scorers, valid, bench.study.blend.metric)
-    both = WeightedScorer(tuple(item_scorer(final, n_items) for _, final in learnt), weights)
+    selected, final = (
+        [_member(bench, name, stage[which], n_items) for name, stage in zip(members, learnt, strict=True)]
+        for which in (0, 1)
+    )
+    weights = fit_weights(selected, valid, bench.study.blend.metric)
+    both = WeightedScorer(tuple(final), weights)
     pairs = held_out_pairs(test_part(bench, seed), config, seed)
     known = build_graph(split.known).user_items
     found = evaluate_pairs(both, pairs, config, seed=seed, known=known)
     said = {f"weight of {name}": weight for name, weight in zip(members, weights.tolist(), strict=True)}
     return Figures(blend_name(bench.study), seed, found.intervals, _exposure(bench, found) | said)
+
+
+def _member(bench: Bench, name: str, learned: Learned, n_items: int) -> ItemScorer:
+    scorer = item_scorer(learned, n_items)
+    return LogScorer(scorer) if name in bench.study.blend.logs else scorer
 
 
 def _stored(bench: Bench, name: str, seed: int) -> Path:
@@ -155,10 +163,13 @@ def _stored(bench: Bench, name: str, seed: int) -> Path:
 
 def _store(path: Path, learnt: Learnt) -> None:
     with writing(path, KIND, replace=True) as folder:
-        write_learned(folder, learnt.selected, "selected_")
         write_learned(folder, learnt.final, "final_")
+        if learnt.selected is not learnt.final:
+            write_learned(folder, learnt.selected, "selected_")
 
 
-def _read(path: Path) -> tuple[Learned, Learned]:
+def _read(path: Path, *, refit: bool) -> tuple[Learned, Learned]:
+    """What `_store` wrote: selected and final."""
     folder = open_folder(path, KIND)
-    return read_learned(folder, "selected_"), read_learned(folder, "final_")
+    final = read_learned(folder, "final_")
+    return read_learned(folder, "selected_") if refit else final, final
