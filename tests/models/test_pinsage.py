@@ -26,6 +26,7 @@ from pinfold.models.pinsage import PinSage, PinSageConfig
 from pinfold.models.selection import Selection
 from pinfold.models.shelf import build
 from pinfold.sampling.blocks import blocks
+from pinfold.sampling.informativeness import InformativenessConfig
 from pinfold.sampling.item_batches import ItemBatch, ItemNegativesConfig, NegativesName, going_untaken
 from pinfold.sampling.item_pairs import PairsConfig
 from pinfold.training.config import TrainConfig
@@ -143,10 +144,11 @@ def test_the_curriculum_adds_a_hard_negative_each_epoch(graph: BipartiteGraph, c
 def test_no_kind_of_negative_breaks_it(
     kind: NegativesName, shared: bool, graph: BipartiteGraph, context: Context
 ) -> None:
+    loss = SoftmaxConfig() if kind == "popularity" and not shared else SMALL.loss
     negatives = ItemNegativesConfig(
         batch_size=32, n_negatives=8, negatives=kind, shared=shared, hard=2, curriculum=False
     )
-    model = PinSage(replace(SMALL, negatives=negatives), graph, 0, context)
+    model = PinSage(replace(SMALL, negatives=negatives, loss=loss), graph, 0, context)
     losses = [model.loss(batch) for batch in model.batches(np.random.default_rng(0))]
     assert all(bool(torch.isfinite(loss)) for loss in losses)
 
@@ -182,6 +184,21 @@ def test_negatives_can_be_chosen_by_score(how: Selection, graph: BipartiteGraph,
     if how == "distance-weighted":
         with pytest.raises(ConfigError, match="needs distances on a sphere"):
             PinSage(replace(chosen, unit=False), graph, 0, context)
+
+
+def test_own_negatives_by_popularity_cannot_be_corrected(graph: BipartiteGraph, context: Context) -> None:
+    own = replace(SMALL.negatives, negatives="popularity", shared=False)
+    with pytest.raises(ConfigError, match="have no correction"):
+        PinSage(replace(SMALL, negatives=own), graph, 0, context)
+    PinSage(replace(SMALL, negatives=own, loss=MaxMarginConfig()), graph, 0, context)
+
+
+def test_edges_are_weighed_for_walks_by_weight_alone(graph: BipartiteGraph, context: Context) -> None:
+    edges = InformativenessConfig(activity=-0.5)
+    with pytest.raises(ConfigError, match="weighted = true"):
+        PinSage(replace(SMALL, edges=edges), graph, 0, context)
+    weighted = replace(SMALL.neighborhood, weighted=True)
+    PinSage(replace(SMALL, edges=edges, neighborhood=weighted), graph, 0, context)
 
 
 def test_next_items_need_times(world: Dataset, graph: BipartiteGraph, context: Context) -> None:

@@ -1,5 +1,6 @@
 """PinSage's layers and their inputs as memory-mapped arrays in a folder."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -26,6 +27,7 @@ def write_convolved(folder: FolderWriter, learned: Convolved, prefix: str, write
         "layers": len(network.convolutions),
         "pooling": network.pooling,
         "unit": network.unit,
+        "length_exponent": learned.length_exponent,
         "head": network.head is not None,
         "growth": asdict(learned.growth),
     }
@@ -51,9 +53,11 @@ def read_convolved(folder: Folder, prefix: str, read: Read) -> Convolved:
     form = folder.json(f"{prefix}network.json")
     try:
         n_layers, pooling, unit, has_head = int(form["layers"]), form["pooling"], bool(form["unit"]), form["head"]
-        growth = parse(form["growth"], Growth, "growth")
+        growth, exponent = parse(form["growth"], Growth, "growth"), float(form["length_exponent"])
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ArtifactError(f"{folder.path / f'{prefix}network.json'}: does not describe a network: {error}") from error
+    if not math.isfinite(exponent):
+        raise ArtifactError(f"{folder.path / f'{prefix}network.json'}: holds a number that is not finite; train again")
     if pooling not in POOLINGS:
         raise ArtifactError(f"{folder.path / f'{prefix}network.json'}: unknown pooling {pooling!r}; train again")
     layers = [Convolution(*(_array(folder, f"{prefix}layer{k}_{name}.npy") for name in LAYER)) for k in range(n_layers)]
@@ -61,7 +65,8 @@ def read_convolved(folder: Folder, prefix: str, read: Read) -> Convolved:
     head = Head(*(_array(folder, f"{prefix}head_{name}.npy") for name in HEAD)) if has_head else None
     users = _array(folder, f"{prefix}users_content.npy")
     vectors = read(folder, f"{prefix}vectors_")
-    return Convolved(vectors, Network(tuple(layers), head, pooling, unit), inputs, growth, users)  # type: ignore[arg-type]
+    network = Network(tuple(layers), head, pooling, unit)
+    return Convolved(vectors, network, inputs, growth, users, exponent)  # type: ignore[arg-type]
 
 
 def _array(folder: Folder, name: str) -> Floats:

@@ -1,6 +1,6 @@
 """What PinSage leaves behind: vectors, the layers that made them, and each layer's inputs, for items yet to come."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -113,6 +113,13 @@ class Convolved:
     inputs: tuple[Floats, ...]  # K arrays (I, D_k): content, then what each convolution but the last made
     growth: Growth
     users: Floats  # (U, F') features of the users that the network knows; F' may be 0
+    length_exponent: float = 1.0  # of item vectors, for users
+
+    def for_users(self) -> Embeddings | Interests:
+        """The vectors that users are answered with: the items' lengths are raised to `length_exponent`."""
+        lengths = np.linalg.norm(self.vectors.items, axis=1, keepdims=True)
+        scale = np.maximum(lengths, np.finfo(np.float32).tiny) ** np.float32(self.length_exponent - 1)
+        return replace(self.vectors, items=(self.vectors.items * scale).astype(np.float32))
 
     def __post_init__(self) -> None:
         n_items, n_layers = len(self.vectors.items), len(self.network.convolutions)

@@ -39,8 +39,9 @@ def recommender(learned: Learned, seen: Csr) -> Recommender:
 
 def _of_network(learned: Convolved, seen: Csr) -> Recommender:
     """Items are alike by the product that the network was trained for: where vectors differ in length, it counts."""
-    match learned.vectors:
+    items = learned.vectors.items
+    match learned.for_users():
         case Embeddings() as vectors:
-            return EmbeddingRecommender(vectors, seen, ExactIndex(vectors.items), vectors.items)
+            return EmbeddingRecommender(vectors, seen, ExactIndex(vectors.items), items)
         case Interests() as interests:
-            return InterestRecommender(interests, seen, ExactIndex(interests.items), interests.items)
+            return InterestRecommender(interests, seen, ExactIndex(interests.items), items)

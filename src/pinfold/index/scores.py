@@ -20,7 +20,7 @@ def scores(learned: Learned, users: Ints, histories: Csr) -> Floats:
         case Embeddings() | Layered():
             return np.asarray(learned.users[users] @ learned.items.T, np.float32)
         case Convolved():
-            return scores(learned.vectors, users, histories)
+            return scores(learned.for_users(), users, histories)
         case Interests():
             return interest_scores(learned, asked(learned, users))
         case Blend():
@@ -37,7 +37,7 @@ def scores_new(learned: Learned, histories: Csr) -> Floats:
         case Layered():
             return np.asarray(propagate(learned, histories) @ learned.items.T, np.float32)
         case Convolved():
-            return scores_new(learned.vectors, histories)
+            return scores_new(learned.for_users(), histories)
         case Interests():
             return interest_scores(learned, asked_new(learned, histories))
         case ItemSimilarity():

@@ -18,16 +18,15 @@ from pinfold.config import options
 from pinfold.errors import ConfigError
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.convolve import embed_all
-from pinfold.graph.convolved import Convolution, Convolved, Growth, Head, Network, PoolingName
+from pinfold.graph.convolved import Convolved, Growth, Head, Network, PoolingName
 from pinfold.graph.interests import InterestsConfig, ages_of, make_users
 from pinfold.graph.neighborhoods import NeighborhoodConfig, Neighborhoods, neighborhoods, rank_window
+from pinfold.models.convolution import Convolve, kaiming, kept_rows
 from pinfold.models.interface import Context
 from pinfold.models.losses import LossConfig, Scores, SoftmaxConfig, losses, weighted_mean
 from pinfold.models.pairwise import product
-from pinfold.models.pooling import WeightedSum, attended, largest
 from pinfold.models.selection import Selection, select
 from pinfold.sampling.ahead import Ahead
-from pinfold.sampling.blocks import Block
 from pinfold.sampling.informativeness import InformativenessConfig, edge_factors
 from pinfold.sampling.item_batches import ItemBatch, ItemNegativesConfig, Sampler, going_untaken, hard_ranks
 from pinfold.sampling.item_pairs import PairsConfig, PairSource
@@ -78,6 +77,15 @@ class PinSageConfig:
     ] = "all"
     selected: Annotated[int, Field(ge=1, description="how many, unless all")] = 64
     loss: LossConfig = SoftmaxConfig(temperature=0.2, log_q=True)
+    length_exponent: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=2,
+            description="users are answered with item vectors of length |v|^this: 1 as they are, 0 cosines; what all "
+            "like should weigh less for a history than for one item",
+        ),
+    ] = 0.5
     users: Annotated[InterestsConfig, Field(description="what users and collections are")] = InterestsConfig()
 
 
@@ -101,7 +109,7 @@ class PinSage(nn.Module):
         self.ids = nn.Parameter(torch.randn(graph.n_items, config.ids, generator=generator) * 0.1)
         self.convolutions = nn.ModuleList()
         for _ in range(config.layers):
-            self.convolutions.append(Convolve(width, config, generator))
+            self.convolutions.append(Convolve(width, config.hidden, config.dim, config.pooling, generator))
             width = config.dim
         self.first = kaiming(width, config.dim, generator)
         self.first_bias = nn.Parameter(torch.zeros(config.dim))
@@ -176,7 +184,7 @@ class PinSage(nn.Module):
         items, inputs = embed_all(network, content, self._sampler.neighborhoods)
         histories = self._graph.user_items
         vectors = make_users(items, histories, ages_of(histories, self._events), self._config.users)
-        return Convolved(vectors, network, inputs, self._growth, self._users)
+        return Convolved(vectors, network, inputs, self._growth, self._users, self._config.length_exponent)
 
     def _taken(self, batch: ItemBatch) -> Tensor | None:
         """Zeros (m, 1) for items that in this step go as if nobody had taken them, ones for the others."""
@@ -197,49 +205,13 @@ class PinSage(nn.Module):
             around = content[:, split:] * taken + self._untaken * (1 - taken)
             content = torch.cat([content[:, :split], around], dim=1)
         if config.dropout and self.training:
-            content = content * _kept(content.shape, config.dropout, device)
+            content = content * kept_rows(content.shape, config.dropout, device)
         if not config.ids:
             return content
         own = embedding(where, self.ids)
         if config.id_dropout and self.training:
-            own = own * _kept((len(own), 1), config.id_dropout, device)
+            own = own * kept_rows((len(own), 1), config.id_dropout, device)
         return torch.cat([content, own if taken is None else own * taken], dim=1)
-
-
-class Convolve(nn.Module):
-    """One convolution; see graph.convolved.Convolution."""
-
-    def __init__(self, width: int, config: PinSageConfig, generator: torch.Generator) -> None:
-        super().__init__()
-        m = config.hidden
-        self._pooling = config.pooling
-        self.neighbor = kaiming(width, m, generator)
-        self.neighbor_bias = nn.Parameter(torch.zeros(m))
-        self.both = kaiming(width + m, config.dim, generator)
-        self.bias = nn.Parameter(torch.zeros(config.dim))
-        self.attention = nn.Parameter(torch.zeros((width + m) if config.pooling == "attention" else 0))
-
-    def forward(self, own: Tensor, block: Block, taken: Tensor | None) -> Tensor:
-        """(C, D) to (R, D'); where `taken` (R, 1) is zero, nothing is gathered."""
-        messages = torch.relu(own @ self.neighbor + self.neighbor_bias)
-        own = own[: block.n_rows]
-        match self._pooling:
-            case "max":
-                gathered = largest(messages, block)
-            case "attention":
-                gathered = attended(own, messages, self.attention, block)
-            case _:
-                gathered = WeightedSum.apply(messages, block)  # type: ignore[no-untyped-call]
-        if taken is not None:
-            gathered = gathered * taken
-        d = own.shape[1]
-        made = torch.relu(own @ self.both[:d] + gathered @ self.both[d:] + self.bias)
-        return normalize(made, dim=1)
-
-    def arrays(self) -> Convolution:
-        """The layer for numpy."""
-        names = ("neighbor", "neighbor_bias", "both", "bias", "attention")
-        return Convolution(*(getattr(self, name).detach().cpu().numpy().copy() for name in names))
 
 
 def user_content(config: PinSageConfig, graph: BipartiteGraph, context: Context) -> Floats:
@@ -266,6 +238,11 @@ def growth(config: PinSageConfig, graph: BipartiteGraph, seed: int) -> Growth:
 def sampler(config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Context) -> Sampler:
     """What batches are made of: pairs, neighborhoods, windows for hard negatives."""
     content = context.content.items if context.content is not None else None
+    own = config.negatives.negatives == "popularity" and not config.negatives.shared
+    if own and isinstance(config.loss, SoftmaxConfig) and config.loss.log_q:
+        raise ConfigError(
+            "model.loss.log_q: negatives of each pair's own have no correction; set negatives.shared = true"
+        )
     walked = graph
     if config.edges.active():
         if not config.neighborhood.weighted:
@@ -287,13 +264,3 @@ def equal_weights(ids: Ints) -> Floats:
     """1 / n for each of a row's n neighbors. Shape (I, T)."""
     there = ids >= 0
     return np.asarray(there / np.maximum(there.sum(axis=1, keepdims=True), 1), np.float32)
-
-
-def kaiming(rows: int, columns: int, generator: torch.Generator) -> nn.Parameter:
-    """A (rows, columns) matrix, normal with variance 2 / rows: keeps the scale through ReLU. He et al., ICCV 2015."""
-    return nn.Parameter(torch.randn(rows, columns, generator=generator) * (2 / max(rows, 1)) ** 0.5)
-
-
-def _kept(shape: tuple[int, ...] | torch.Size, dropout: float, device: torch.device) -> Tensor:
-    """Random zeros, and 1 / (1 - p) elsewhere."""
-    return (torch.rand(shape, device=device) >= dropout) / (1 - dropout)
