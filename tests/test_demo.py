@@ -17,6 +17,10 @@ from pinfold.errors import ArtifactError, DataError
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "RUN", replace(demo.RUN, train=replace(demo.TRAIN, epochs=1)))
+    monkeypatch.setattr(demo, "WALK", replace(demo.WALK, steps=200))
+    negatives = replace(demo.PINSAGE.negatives, batch_size=16_384)
+    monkeypatch.setattr(demo, "PINSAGE", replace(demo.PINSAGE, hidden=8, dim=8, negatives=negatives))
+    monkeypatch.setattr(demo, "PINSAGE_TRAIN", replace(demo.PINSAGE_TRAIN, epochs=1))
 
 
 @pytest.mark.usefixtures("short")
@@ -25,13 +29,17 @@ def test_the_demo_shows_every_stage(tmp_path: Path) -> None:
     report = demo.run_demo(tmp_path / "demo", ["git", "no-such-package", "tmux"], shown.append)
     models = json.loads(json.dumps(report))["trials"]["random"]["models"]
     assert models["item-knn"]["metrics"]["recall@20"]["mean"] > 0.6
-    assert set(report["trials"]["random"]["models"]) == {"lightgcn", "popularity", "item-knn", "gf-cf", "mf"}
+    assert set(report["trials"]["random"]["models"]) == {
+        "lightgcn", "popularity", "item-knn", "gf-cf", "mf", "content-knn", "walk", "pinsage"
+    }  # fmt: skip
     assert set(report["trials"]["held-out-collections"]["models"]) == {"lightgcn", "popularity", "item-knn", "gf-cf"}
     open_folder(tmp_path / "demo", "artifact")
     assert read_artifact(tmp_path / "demo").metrics["test_openings"] == 1
     text = "\n".join(str(thing.title) if isinstance(thing, Table) else str(thing) for thing in shown)
     assert "30,627 collections, 13,839 items, 224,677 edges" in text
     assert "goes with git, tmux" in text
+    neighbors = next(thing for thing in shown if isinstance(thing, Table) and "Most similar" in str(thing.title))
+    assert [column.header for column in neighbors.columns] == ["item", "content-knn", "walk", "pinsage"]
     assert "left out: no-such-package" in text
 
 

@@ -47,7 +47,7 @@ FLOOR: tuple[ModelConfig, ...] = (PopularityConfig(), ItemKNNConfig(), GFCFConfi
 FACTORS = MFConfig(objective=OBJECTIVE)
 CONTENT, WALK, PINSAGE = ContentKNNConfig(), WalkConfig(method="walks", steps=5000), PinSageConfig()
 # Their number was chosen on the validation part beforehand (docs/experiments.md), so that one training is enough
-PINSAGE_TRAIN = TrainConfig(epochs=6, decay_epochs=6, warmup_steps=50, learning_rate=1e-2)
+PINSAGE_TRAIN = TrainConfig(epochs=4, decay_epochs=4, warmup_steps=50, learning_rate=1e-2)
 FAMILIAR = ("python3-numpy", "gimp", "postgresql", "texlive-latex-base", "libsdl2-2.0-0")
 SHOWN = 3  # collections whose hidden items are shown
 TITLES: dict[ProtocolName, str] = {

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pinfold.arrays import Doubles, Embeddings, Floats, Ints
+from pinfold.arrays import Doubles, Embeddings, Floats, Ints, unit
 from pinfold.data.interactions import Interactions
 from pinfold.graph.csr import Csr, from_pairs
 from pinfold.graph.interests import DAY, Interests, InterestsConfig, ages_of, make_interests, make_users
@@ -146,7 +146,7 @@ def test_the_mean_is_a_vector() -> None:
     taken = histories([[0, 3], [], [4]])
     found = make_users(ITEMS, taken, None, InterestsConfig())
     assert isinstance(found, Embeddings)
-    np.testing.assert_allclose(found.users[0], (ITEMS[0] + ITEMS[3]) / 2, rtol=1e-6)
+    np.testing.assert_allclose(found.users[0], (unit(ITEMS)[0] + unit(ITEMS)[3]) / 2, rtol=1e-6)
     assert not found.users[1].any()
     np.testing.assert_allclose(newcomers(found, taken), found.users, rtol=1e-6)
     assert isinstance(make_users(ITEMS, taken, None, LAST), Interests)

@@ -20,6 +20,7 @@ from pinfold.studies.ladder import run_study
 from pinfold.studies.ladder_bench import read_study, resolve
 from pinfold.studies.ladder_results import Outcome
 from pinfold.studies.sources import find_run
+from pinfold.terminal import OUT
 
 STUDY = """
 [data]
@@ -223,7 +224,7 @@ def test_the_command(
     done: tuple[Path, Path, list[Outcome]], world: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(OUT, "width", 200)
     words = ["reproduce", done[0], "--data", world, "--out", done[1]]
     assert call([*words, "--only", "table 4"]) == 0
     shown = capsys.readouterr().out
