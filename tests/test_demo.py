@@ -18,7 +18,7 @@ from pinfold.errors import ArtifactError, DataError
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "RUN", replace(demo.RUN, train=replace(demo.TRAIN, epochs=1)))
     monkeypatch.setattr(demo, "WALK", replace(demo.WALK, steps=200))
-    negatives = replace(demo.PINSAGE.negatives, batch_size=16_384)
+    negatives = replace(demo.PINSAGE.negatives, batch_size=16_384, negatives="uniform", n_negatives=50)
     monkeypatch.setattr(demo, "PINSAGE", replace(demo.PINSAGE, hidden=8, dim=8, negatives=negatives))
     monkeypatch.setattr(demo, "PINSAGE_TRAIN", replace(demo.PINSAGE_TRAIN, epochs=1))
 
