@@ -33,12 +33,12 @@ def read_pairs(path: Path, items: Vocab) -> tuple[Ints, Ints, Floats]:
                 raise DataError(
                     f"{path}: no column {missing[0]!r} (found: {', '.join(found)}); pairs have query and item"
                 )
-            weight = "TRY_CAST(weight AS DOUBLE)" if "weight" in found else "1.0"
+            weight = "CAST(weight AS VARCHAR)" if "weight" in found else "'1'"
             ids = "CAST(query AS VARCHAR) AS query, CAST(item AS VARCHAR) AS item"
             columns = connection.execute(f"SELECT {ids}, {weight} AS weight FROM {table}").fetchnumpy()
     except duckdb.Error as error:
         raise DataError(f"{path}: cannot be read as a table: {first_line(error)}") from error
-    weights = np.ma.filled(columns["weight"].astype(np.float64), np.nan)
+    weights = np.array([_number(text) for text in columns["weight"]], np.float64)
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))
     if len(bad):
         raise DataError(f"{path}: pair {bad[0] + 1}: column 'weight' must hold a positive number, as in every pair")
@@ -47,6 +47,14 @@ def read_pairs(path: Path, items: Vocab) -> tuple[Ints, Ints, Floats]:
     if not known.any():
         raise DataError(f"{path}: of its {len(known):,} pairs none is of two different items of the data set")
     return rows[0][known], rows[1][known], weights[known].astype(np.float32)
+
+
+def _number(text: object) -> float:
+    """The number that a text says; NaN where it says none."""
+    try:
+        return float(str(text))
+    except ValueError:
+        return float("nan")
 
 
 def _table(path: Path) -> str:
