@@ -31,7 +31,7 @@ class FreshItems:
                 "data; train pinsage or content-knn"
             )
         self._artifact, self._learned, self._encoders = artifact, learned, artifact.encoders
-        self._index = ExactIndex(learned.vectors.items if isinstance(learned, Convolved) else unit(learned.items))
+        self._index = ExactIndex(unit((learned.vectors if isinstance(learned, Convolved) else learned).items))
         self._tables = None
         if isinstance(learned, Convolved):
             self._tables = walk_tables(artifact.graph, learned.growth.neighborhood)
@@ -62,4 +62,4 @@ class FreshItems:
         Raises:
             DataError: see `vector`.
         """
-        return self._index.search(self.vector(attributes, users)[None, :], k)
+        return self._index.search(unit(self.vector(attributes, users)[None, :]), k)

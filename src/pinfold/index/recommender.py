@@ -38,8 +38,8 @@ def recommender(learned: Learned, seen: Csr) -> Recommender:
 
 
 def _of_network(learned: Convolved, seen: Csr) -> Recommender:
-    """Items are alike by the product that the network was trained for: where vectors differ in length, it counts."""
-    items = learned.vectors.items
+    """Items are alike by direction; to users, and to who has one item, the length of vectors counts too."""
+    items = unit(learned.vectors.items)
     match learned.for_users():
         case Embeddings() as vectors:
             return EmbeddingRecommender(vectors, seen, ExactIndex(vectors.items), items)
