@@ -91,8 +91,9 @@ def item_scorer(learned: Learned, n_items: int) -> ItemScorer:
     """How a model is asked about one item.
 
     PinSage by the product of item vectors, which is what it learns, and how it answers somebody who has one item (with
-    length_exponent 1); other vectors by their cosine, as `similar` answers. All others, and popularity, whose vectors have one dimension and so no angle, by what they say to a
-    newcomer who took this item: for item similarities that is the item's row.
+    length_exponent 1). Other vectors by their cosine, as `similar` answers. All others, and popularity, whose vectors
+    have one dimension and so no angle, by what they say to a newcomer who took this item: for item similarities that
+    is the item's row.
     """
     match learned:
         case Convolved():
