@@ -18,7 +18,6 @@ from pinfold.features.config import (
     VectorColumn,
 )
 from pinfold.features.content import Content, load_content
-from pinfold.features.degree import log_degrees
 from pinfold.features.encoders import blocks, indicators
 from pinfold.features.reduction import unit_rows
 
@@ -155,12 +154,3 @@ def test_the_bundled_data_has_content_and_alike_things_are_near() -> None:
     nearest = np.argsort(-gimp)[1:21]
     sections = data.item_table.columns["section"][nearest]
     assert (sections == "graphics").mean() > 0.9
-
-
-def test_degrees_are_standardized_over_what_training_knows() -> None:
-    found = log_degrees(np.array([0, 1, 3, 1_000_000]), rows(3))
-    logs = np.log([1, 2, 4])
-    np.testing.assert_allclose(found[:3, 0], (logs - logs.mean()) / logs.std(), rtol=1e-6)
-    assert found.shape == (4, 1)
-    assert not log_degrees(np.array([2, 2])).any()
-    assert log_degrees(np.empty(0, np.int64)).shape == (0, 1)
