@@ -14,6 +14,7 @@ from pinfold.fitting import fit
 from pinfold.graph.convolved import Convolved
 from pinfold.graph.neighborhoods import NeighborhoodConfig
 from pinfold.models.pinsage import PinSageConfig
+from pinfold.pipeline import train_run
 from pinfold.run import DataConfig, RunConfig, contexts_of
 from pinfold.sampling.item_batches import ItemNegativesConfig
 from pinfold.sampling.item_pairs import PairsConfig
@@ -71,6 +72,9 @@ def test_own_pairs_are_learned_from(run: RunConfig, split: Split, world: Dataset
     contexts = contexts_of(chosen, world)
     assert contexts(split.train).pairs is not None
     fit(chosen, split, contexts=contexts)
+    unused = replace(chosen, model=MODEL)
+    with pytest.raises(ConfigError, match=r"data\.pairs is set, but model 'pinsage' does not use it"):
+        train_run(unused, tmp_path / "out")
     without = replace(chosen, data=run.data)
     with pytest.raises(ConfigError, match=r"set data\.pairs"):
         fit(without, split, contexts=contexts_of(without, world))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pinfold.arrays import Floats
 from pinfold.config import to_toml
@@ -29,7 +30,6 @@ from pinfold.models.shelf import (
     build,
     compute,
     member_weights,
-    needs_content,
 )
 from pinfold.progress import SILENT, Progress
 from pinfold.run import Contexts, RunConfig
@@ -71,17 +71,17 @@ def fit(
     if isinstance(run.model, ComputedConfig):
         learned, context, report = _compute(run, run.model, split, contexts, validate, progress)
         return Fitted(learned, report, {}, time.perf_counter() - started, context.item_encoders())
-    identity = _identity(run, split)
+    context = contexts(split.train)
+    identity = _identity(run, split, context)
     keeping = [Keeping(path, identity) for path in checkpoint_places(checkpoints)] if checkpoints else [None, None]
     task = Training(run, run.model, split.train, contexts, keeping[0])
-    model, report = _train(task, validate, progress)
+    model, report = _train(task, context, validate, progress)
     if run.train.refit and validate:
         same_length = replace(run.train, epochs=report.best_epoch, seconds=None)
-        task = Training(replace(run, train=same_length), run.model, split.known, contexts, keeping[1])
-        model, _ = _train(task, None, progress)
-    encoders = contexts(task.events).item_encoders() if needs_content(run.model) else None
+        task, context = replace(task, run=replace(run, train=same_length), events=split.known), contexts(split.known)
+        model, _ = _train(replace(task, keeping=keeping[1]), context, None, progress)
     seconds = time.perf_counter() - started
-    return Fitted(model.embed(), report, parameters(model.module()), seconds, encoders)
+    return Fitted(model.embed(), report, parameters(model.module()), seconds, context.item_encoders())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,16 @@ class Training:
     contexts: Contexts
     keeping: Keeping | None
 
-    def model(self) -> Trainable[Any]:
+    def model(self, context: Context) -> Trainable[Any]:
         """The model before its first step."""
-        return build(self.config, build_graph(self.events), self.run.seed, self.contexts(self.events))
+        return build(self.config, build_graph(self.events), self.run.seed, context)
 
 
-def _train(task: Training, validate: Validate | None, progress: Progress) -> tuple[Trainable[Any], Report]:
+def _train(
+    task: Training, context: Context, validate: Validate | None, progress: Progress
+) -> tuple[Trainable[Any], Report]:
     """The trained model, by as many processes as the run says."""
-    model, run = task.model(), task.run
+    model, run = task.model(context), task.run
 
     def lead(group: Group) -> Report:
         return train(
@@ -115,7 +117,7 @@ def _train(task: Training, validate: Validate | None, progress: Progress) -> tup
 
 def _follow(task: Training, group: Group) -> None:
     """What every process but the first does."""
-    train(task.model(), task.run.train, task.run.seed, keeping=task.keeping, group=group)
+    train(task.model(task.contexts(task.events)), task.run.train, task.run.seed, keeping=task.keeping, group=group)
 
 
 def _compute(
@@ -183,9 +185,14 @@ def member_place(out: Path, k: int) -> Path:
     return out.with_name(f"{out.name}.member{k}")
 
 
-def _identity(run: RunConfig, split: Split) -> str:
-    """What must be equal for a checkpoint to be gone on from: the options and the training events."""
-    digest = hashlib.sha256(to_toml(run).encode())
-    for column in (split.train.users, split.train.items):
+def _identity(run: RunConfig, split: Split, context: Context) -> str:
+    """What must be equal for a checkpoint to be gone on from: options, training events, content and given pairs."""
+    digest, events = hashlib.sha256(to_toml(run).encode()), split.train
+    columns: list[NDArray[Any]] = [events.users, events.items, events.weights, events.times]
+    if context.content is not None:
+        columns += [context.content.items, context.content.users]
+    if context.pairs is not None:
+        columns += [context.pairs.queries, context.pairs.items, context.pairs.weights]
+    for column in columns:
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()

@@ -27,6 +27,7 @@ from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import (
     BlendConfig,
     compute,
+    needs_pairs,
 )
 from pinfold.progress import SILENT, Progress
 from pinfold.run import RunConfig, contexts_of, load_data, load_test
@@ -58,6 +59,10 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
     run = replace(run, reproduce=None, tune=None, study=None)  # none decides what is learned
     if run.data.test is not None and run.split.protocol != "files":
         raise ConfigError(f"data.test is set, but split.protocol {run.split.protocol!r} does not use it; set 'files'")
+    if run.data.pairs is not None and not needs_pairs(run.model):
+        raise ConfigError(
+            f"data.pairs is set, but model {run.model.name!r} does not use it; set model.pairs.source = 'file'"
+        )
     dataset = load_data(run.data)
     split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
     fitted = fit(run, split, contexts=contexts_of(run, dataset), checkpoints=out, progress=progress)

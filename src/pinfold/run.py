@@ -23,7 +23,7 @@ from pinfold.evaluation.study import StudyConfig
 from pinfold.features.config import FeaturesConfig
 from pinfold.features.content import load_content
 from pinfold.models.interface import Context
-from pinfold.models.shelf import ModelConfig, needs_content
+from pinfold.models.shelf import ModelConfig, needs_content, needs_pairs
 from pinfold.sampling.informativeness import mean_one
 from pinfold.sampling.item_pairs import ItemPairs
 from pinfold.training.config import TrainConfig
@@ -130,7 +130,7 @@ def contexts_of(run: RunConfig, dataset: Dataset) -> DatasetContexts:
         DataError: the file with pairs is not as it should be.
     """
     pairs = None
-    if run.data.pairs is not None:
+    if run.data.pairs is not None and needs_pairs(run.model):
         queries, items, weights = read_pairs(Path(run.data.pairs), dataset.items)
-        pairs = ItemPairs(queries, items, mean_one(weights.astype(np.float64)))
+        pairs = ItemPairs(queries, items, mean_one(weights))
     return DatasetContexts(run.features if needs_content(run.model) else None, dataset, pairs, run.seed)

@@ -18,7 +18,7 @@ def test_pairs_with_and_without_weights(tmp_path: Path) -> None:
     (tmp_path / "pairs.tsv").write_text("item\tquery\n7\ta\n")
     queries, items, weights = read_pairs(tmp_path / "pairs.tsv", ITEMS)
     assert (queries.tolist(), items.tolist(), weights.tolist()) == ([0], [2], [1.0])
-    assert (queries.dtype.name, weights.dtype.name) == ("int32", "float32")
+    assert (queries.dtype.name, weights.dtype.name) == ("int32", "float64")
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ def test_pairs_with_and_without_weights(tmp_path: Path) -> None:
         ("p.csv", "query,item,weight\na,b,1\nb,a,-1\n", "pair 2: column 'weight' must hold a positive number"),
         ("p.csv", "query,item,weight\na,b,heavy\n", "pair 1: column 'weight'"),
         ("p.csv", "query,item,weight\na,b,inf\n", "pair 1: column 'weight'"),
+        ("p.csv", "query,item\n1,2,3\n", "p.csv: cannot be read as a table"),
         ("p.csv", "query,item\nx,y\n", "of its 1 pairs none is of two different items of the data set"),
         ("p.csv", "", "p.csv"),
         ("p.parquet", "nonsense", "cannot be read as a table"),

@@ -14,7 +14,7 @@ from pinfold.artifacts import Folder, open_folder, writing
 from pinfold.data.tables import Column, Table
 from pinfold.errors import ArtifactError, DataError
 from pinfold.features.config import FeaturesConfig, TextColumn, VectorColumn
-from pinfold.features.content import fit_encoders, fit_table
+from pinfold.features.content import fit_table
 from pinfold.features.encoders import Encoders, blocks, encode, encode_row, indicators
 from pinfold.features.store import read_encoders, write_encoders
 
@@ -50,7 +50,7 @@ SHOP = shop()
 
 
 def encoders() -> Encoders:
-    return fit_encoders(FeaturesConfig(), SHOP, TRAINING)
+    return fit_table(FeaturesConfig(), SHOP, TRAINING, "items")[0]
 
 
 def saved(found: Encoders, path: Path) -> Folder:
@@ -108,7 +108,7 @@ def test_only_training_rows_are_learned_from() -> None:
     changed["image"] = column(*changed["image"][:48], *[np.ones(5)] * 12)
     table = Table(changed, N)
     np.testing.assert_array_equal(
-        encode(fit_encoders(FeaturesConfig(), table, TRAINING), SHOP), encode(encoders(), SHOP)
+        encode(fit_table(FeaturesConfig(), table, TRAINING, "items")[0], SHOP), encode(encoders(), SHOP)
     )
 
 

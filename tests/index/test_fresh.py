@@ -122,8 +122,10 @@ def test_content_knn_gives_what_it_would_have_learned(content_knn: Artifact, att
     takers = content_knn.graph.item_users.take(np.array([0], np.int32))
     grown = extend(ContentKNNConfig(), learned, content_knn.graph, takers, features(content_knn, attributes))
     assert isinstance(grown, Embeddings)
-    found = FreshItems(content_knn).vector(attributes, ["user3"])
+    found = FreshItems(content_knn).vector(attributes)
     np.testing.assert_allclose(found, grown.items[-1], atol=1e-6)
+    with pytest.raises(ConfigError, match="by content alone"):
+        FreshItems(content_knn).vector(attributes, ["user3"])
 
 
 @pytest.mark.parametrize("kind", ["pinsage", "content-knn"])
@@ -136,7 +138,7 @@ def test_what_is_unknown_is_said(pinsage: Artifact) -> None:
     fresh = FreshItems(pinsage)
     with pytest.raises(DataError, match="no user has the id 'nobody'"):
         fresh.vector(EVEN, ["nobody"])
-    with pytest.raises(DataError, match=r"'colour' was not there in training \(known: title, price\); leave it out"):
+    with pytest.raises(DataError, match=r"no attribute 'colour' \(known: title, price\); leave it out"):
         fresh.vector({**EVEN, "colour": "red"})
     with pytest.raises(DataError, match=r"column 'price', row 0: expected a number, found 'cheap'"):
         fresh.similar({"price": "cheap"}, [], 3)

@@ -9,7 +9,7 @@ import torch
 from scipy import sparse
 from torch import nn
 
-from pinfold.arrays import Embeddings
+from pinfold.arrays import Embeddings, with_length
 from pinfold.errors import ConfigError
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr, from_scipy
@@ -23,7 +23,7 @@ from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCN, LightGCNConfig
 from pinfold.models.mf import MFConfig
 from pinfold.models.ngcf import NGCF, NGCFConfig
-from pinfold.models.pairwise import ObjectiveConfig, with_length
+from pinfold.models.pairwise import ObjectiveConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.propagation import NORMALIZATIONS, NormalizationName
 from pinfold.models.rp3beta import RP3betaConfig

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pinfold.arrays import Embeddings, Floats, check_array, unit
+from pinfold.arrays import Embeddings, Floats, check_array, unit, with_length
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr, from_scipy
 from pinfold.graph.learned import Layered
@@ -14,7 +14,7 @@ from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.mapping import fit_mapping, mapped
 from pinfold.models.mf import MFConfig
 from pinfold.models.ngcf import NGCFConfig
-from pinfold.models.pairwise import ObjectiveConfig, with_length
+from pinfold.models.pairwise import ObjectiveConfig
 from pinfold.models.shelf import TrainedConfig, build, extend
 
 NEW = 4  # the last items of the world

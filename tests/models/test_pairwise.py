@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pinfold.arrays import Embeddings
+from pinfold.arrays import Embeddings, with_length
 from pinfold.data.interactions import Interactions
 from pinfold.graph.bipartite import BipartiteGraph, build_graph
 from pinfold.models.losses import (
@@ -19,7 +19,7 @@ from pinfold.models.losses import (
     SoftmaxConfig,
 )
 from pinfold.models.mf import MF, MFConfig
-from pinfold.models.pairwise import LEAST_ROWS, ObjectiveConfig, Pairwise, distinct, product, with_length
+from pinfold.models.pairwise import LEAST_ROWS, ObjectiveConfig, Pairwise, distinct, product
 from pinfold.sampling.pairs import PairBatch, SamplingConfig
 
 SOFTMAX = SoftmaxConfig(temperature=0.5, log_q=True)

@@ -201,6 +201,11 @@ def test_edges_are_weighed_for_walks_by_weight_alone(graph: BipartiteGraph, cont
     PinSage(replace(SMALL, edges=edges, neighborhood=weighted), graph, 0, context)
 
 
+def test_ranks_of_hard_negatives_rise(graph: BipartiteGraph, context: Context) -> None:
+    with pytest.raises(ConfigError, match=r"hard_ranks must be first < last, from 0; got \[15, 5\]"):
+        PinSage(replace(SMALL, negatives=replace(SMALL.negatives, hard=1, hard_ranks=(15, 5))), graph, 0, context)
+
+
 def test_next_items_need_times(world: Dataset, graph: BipartiteGraph, context: Context) -> None:
     events = world.interactions
     timeless = replace(context, events=Interactions.of(events.users, events.items, events.n_users, events.n_items))

@@ -5,7 +5,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from pinfold.arrays import Floats, Ints
+from pinfold.arrays import Doubles, Ints
+from pinfold.data.attributes import check_id_type
 from pinfold.data.records import open_text, read_header
 from pinfold.data.sql import columns_of, first_line, literal
 from pinfold.data.vocab import Vocab
@@ -14,7 +15,7 @@ from pinfold.errors import DataError
 NAMES = ("query", "item")
 
 
-def read_pairs(path: Path, items: Vocab) -> tuple[Ints, Ints, Floats]:
+def read_pairs(path: Path, items: Vocab) -> tuple[Ints, Ints, Doubles]:
     """Rows (P,) of both items of each pair, and weights (P,), 1 where the file has no column `weight`.
 
     A csv, tsv (or these with .gz) or Parquet file with the columns `query` and `item`, ids as in the data set. Pairs
@@ -27,12 +28,14 @@ def read_pairs(path: Path, items: Vocab) -> tuple[Ints, Ints, Floats]:
     try:
         with duckdb.connect() as connection:
             table = _table(path)
-            found = columns_of(connection, table)
+            found = columns_of(connection, table)  # SQL types by name
             missing = [name for name in NAMES if name not in found]
             if missing:
                 raise DataError(
                     f"{path}: no column {missing[0]!r} (found: {', '.join(found)}); pairs have query and item"
                 )
+            for name in NAMES:
+                check_id_type(path, name, found[name])
             weight = "CAST(weight AS VARCHAR)" if "weight" in found else "'1'"
             ids = "CAST(query AS VARCHAR) AS query, CAST(item AS VARCHAR) AS item"
             columns = connection.execute(f"SELECT {ids}, {weight} AS weight FROM {table}").fetchnumpy()
@@ -46,7 +49,7 @@ def read_pairs(path: Path, items: Vocab) -> tuple[Ints, Ints, Floats]:
     known = (rows[0] >= 0) & (rows[1] >= 0) & (rows[0] != rows[1])
     if not known.any():
         raise DataError(f"{path}: of its {len(known):,} pairs none is of two different items of the data set")
-    return rows[0][known], rows[1][known], weights[known].astype(np.float32)
+    return rows[0][known], rows[1][known], weights[known]
 
 
 def _number(text: object) -> float:
@@ -60,10 +63,13 @@ def _number(text: object) -> float:
 def _table(path: Path) -> str:
     name, ending = literal(str(path)), Path(path.name.lower().removesuffix(".gz")).suffix
     if ending == ".parquet":
+        with open_text(path):  # says it if there is none
+            pass
         return f"read_parquet({name})"
     if ending not in (".csv", ".tsv"):
         raise DataError(f"{path}: expected pairs in a file ending in .csv, .tsv (or these with .gz) or .parquet")
     delimiter = "\t" if ending == ".tsv" else ","
     with open_text(path) as file:
         read_header(file, path, delimiter)
-    return f"read_csv({name}, header = true, all_varchar = true, delim = '{delimiter}', quote = '\"', comment = '')"
+    form = f"header = true, skip = 0, all_varchar = true, delim = '{delimiter}', quote = '\"', comment = ''"
+    return f"read_csv({name}, {form})"

@@ -74,16 +74,6 @@ def load_content(
     return Content(items, users, item_encoders, user_encoders if user_encoders.dim else None)
 
 
-def fit_encoders(config: FeaturesConfig, table: Table, rows: Ints, side: Side = "items", *, seed: int = 0) -> Encoders:
-    """Encoders of one table, fitted on `rows`; see `load_content`.
-
-    Raises:
-        ConfigError: a named column is not there.
-        DataError: a value is broken.
-    """
-    return fit_table(config, table, rows, side, seed)[0]
-
-
 def fit_table(
     config: FeaturesConfig,
     table: Table,

@@ -109,7 +109,9 @@ def encode_row(encoders: Encoders, attributes: Mapping[str, Any]) -> Floats:
     for name in attributes:
         if name not in known:
             columns = ", ".join(encoders.columns)
-            raise DataError(f"no attribute {name!r}{did_you_mean(name, encoders.columns)} (known: {columns})")
+            raise DataError(
+                f"no attribute {name!r}{did_you_mean(name, encoders.columns)} (known: {columns}); leave it out"
+            )
     features = np.zeros(encoders.dim, np.float32)
     for name, place in blocks(encoders).items():
         block = encoders.columns[name]

@@ -82,7 +82,7 @@ def pool(layer: Convolution, pooling: str, own: Floats, sent: Floats, neighborho
 
 
 def finish(network: Network, vectors: Floats) -> Floats:
-    """The head, and length 1."""
+    """The head, and length 1 where the network has it."""
     head = network.head
     if head is None:
         return unit(vectors) if network.unit else vectors

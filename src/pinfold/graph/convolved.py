@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, check_array
+from pinfold.arrays import Embeddings, Floats, check_array, with_length
 from pinfold.graph.csr import Csr
 from pinfold.graph.interests import Interests
 from pinfold.graph.neighborhoods import NeighborhoodConfig
@@ -117,9 +117,7 @@ class Convolved:
 
     def for_users(self) -> Embeddings | Interests:
         """The vectors that users are answered with: the items' lengths are raised to `length_exponent`."""
-        lengths = np.linalg.norm(self.vectors.items, axis=1, keepdims=True)
-        scale = np.maximum(lengths, np.finfo(np.float32).tiny) ** np.float32(self.length_exponent - 1)
-        return replace(self.vectors, items=(self.vectors.items * scale).astype(np.float32))
+        return replace(self.vectors, items=with_length(self.vectors.items, self.length_exponent))
 
     def __post_init__(self) -> None:
         n_items, n_layers = len(self.vectors.items), len(self.network.convolutions)

@@ -7,7 +7,7 @@ import numpy as np
 
 from pinfold.arrays import Embeddings, Floats, TopK, unit
 from pinfold.embedding.artifact import Artifact
-from pinfold.errors import ConfigError, DataError
+from pinfold.errors import ConfigError
 from pinfold.features.encoders import encode_row, indicators
 from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import from_pairs
@@ -40,14 +40,13 @@ class FreshItems:
         """The vector (D,) of an item with these attributes that these users (collections) have.
 
         Raises:
+            ConfigError: users are given to a model of content alone.
             DataError: an unknown user, an attribute that is not known, or a value of another kind.
         """
-        unknown = sorted(set(attributes) - set(self._encoders.columns) - set(self._encoders.left_out) - {"id"})
-        if unknown:
-            known = ", ".join(self._encoders.columns)
-            raise DataError(f"attribute {unknown[0]!r} was not there in training (known: {known}); leave it out")
         features = encode_row(self._encoders, attributes)[None, :]
         if isinstance(self._learned, Embeddings):
+            if users:
+                raise ConfigError("this model knows items by content alone; leave out who has the new one")
             features[:, indicators(self._encoders)] = 0  # see models.content_knn
             return np.asarray(unit(features)[0], np.float32)
         rows = np.unique(self._artifact.users.rows(users))

@@ -8,14 +8,13 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pinfold.arrays import Embeddings, Floats
+from pinfold.arrays import Embeddings, Floats, with_length
 from pinfold.errors import ConfigError
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr, from_scipy
 from pinfold.graph.learned import Layered
 from pinfold.graph.passing import joined, pass_layers
 from pinfold.models.mapping import mapped, sums
-from pinfold.models.pairwise import with_length
 
 STORED_WITHOUT = "this model was stored without what new items are made from; train it again"
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize, pad
 
-from pinfold.arrays import Floats, Ints, Longs
+from pinfold.arrays import Ints, Longs, with_length
 from pinfold.config import options
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.learned import Vectors
@@ -149,13 +149,6 @@ def distinct(rows: Ints) -> tuple[Ints, Longs]:
     """The distinct rows, ascending, and where each of `rows` (B,) stands among them."""
     found, place = np.unique(rows, return_inverse=True)
     return found, place.astype(np.int64)
-
-
-def with_length(vectors: Floats, exponent: float) -> Floats:
-    """The vectors (I, D) at the `exponent`-th power of their length."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Floats = vectors * np.maximum(lengths, np.finfo(np.float32).tiny) ** np.float32(exponent - 1)
-    return scaled.astype(np.float32)
 
 
 def _counts(place: Longs, owner: Longs | None, n: int) -> Longs:

@@ -49,7 +49,8 @@ class PinSageConfig:
     pooling: Annotated[PoolingName, Field(description="how neighbors' messages become one")] = "importance"
     neighborhood: Annotated[NeighborhoodConfig, Field(description="who an item's neighbors are")] = NeighborhoodConfig()
     edges: Annotated[
-        InformativenessConfig, Field(description="what makes an edge be walked more often; with neighborhood.weighted")
+        InformativenessConfig,
+        Field(description="what makes the walks of old items take an edge more often; with weighted"),
     ] = InformativenessConfig()
     guard: Annotated[bool, Field(description="hide a pair's own edge from its ends while it is learned")] = False
     collections: Annotated[
@@ -248,6 +249,7 @@ def sampler(config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Co
         if not config.neighborhood.weighted:
             raise ConfigError("model.edges weighs edges for the walks; set model.neighborhood.weighted = true")
         walked = graph.reweighted(edge_factors(config.edges, graph, context.events, content))
+    ranks = hard_ranks(config.negatives, graph.n_items)
     near = neighborhoods(walked, config.neighborhood, seed)
     if config.pooling == "mean":
         near = Neighborhoods(near.ids, equal_weights(near.ids))
@@ -256,7 +258,7 @@ def sampler(config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Co
     source = PairSource(config.pairs, graph, context.events, factors, context.pairs)
     window = None
     if config.negatives.hard:
-        window = rank_window(graph, *hard_ranks(config.negatives, graph.n_items), WINDOW, config.neighborhood, seed)
+        window = rank_window(graph, *ranks, WINDOW, config.neighborhood, seed)
     return Sampler(config.negatives, source, near, source.chances(), window, config.layers, config.guard)
 
 

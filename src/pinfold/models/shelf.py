@@ -91,6 +91,13 @@ def needs_content(config: ModelConfig) -> bool:
     return isinstance(config, ContentKNNConfig | PinSageConfig)
 
 
+def needs_pairs(config: ModelConfig) -> bool:
+    """Whether the model learns from pairs of the user's own."""
+    if isinstance(config, BlendConfig):
+        return any(map(needs_pairs, config.members))
+    return isinstance(config, PinSageConfig) and config.pairs.source == "file"
+
+
 def compute(config: ComputedConfig, graph: BipartiteGraph, context: Context = NOTHING, seed: int = 0) -> Learned:
     """What a model that needs no training makes of the graph, and of content where it needs that.
 

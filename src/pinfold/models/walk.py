@@ -15,8 +15,7 @@ from pinfold.graph.neighborhoods import (
     NeighborhoodConfig,
     Neighborhoods,
     fresh_neighborhoods,
-    neighborhoods,
-    walk_tables,
+    neighborhood_blocks,
 )
 from pinfold.models.fold_in import grow
 
@@ -47,12 +46,8 @@ def walk(config: WalkConfig, graph: BipartiteGraph, seed: int) -> ItemSimilarity
     many users more steps (section 3.1.2), and adds square roots and squares the sum (eq. 3), so that what several
     walks meet counts more; that is no sum over a history, and left out. Memory: 8 bytes for each share kept.
     """
-    near = _neighbors(config)
-    tables = walk_tables(graph, near)
-    blocks = []
-    for start in range(0, graph.n_items, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, graph.n_items), dtype=np.int32)
-        blocks.append(_shares(neighborhoods(graph, near, seed, rows, tables), graph.n_items).to_scipy())
+    parts = neighborhood_blocks(graph, _neighbors(config), seed, BLOCK)
+    blocks = [_shares(part, graph.n_items).to_scipy() for part in parts]
     return ItemSimilarity(from_scipy(sparse.vstack(blocks, format="csr")))
 
 

@@ -9,7 +9,9 @@ from pydantic import Field
 
 from pinfold.arrays import Bools, Doubles, Floats, Ints, Longs
 from pinfold.config import options
+from pinfold.errors import ConfigError
 from pinfold.graph.neighborhoods import Neighborhoods
+from pinfold.kernels.negatives import GOLDEN
 from pinfold.sampling.blocks import Block, blocks
 from pinfold.sampling.item_pairs import ItemPairs, PairSource
 
@@ -150,7 +152,7 @@ def going_untaken(nodes: Ints, key: int, share: float) -> Bools:
 
     So every process of several has the same for the same item. Splitmix64's finalizer (Steele et al., OOPSLA 2014).
     """
-    x = (nodes.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(key)
+    x = (nodes.astype(np.uint64) + np.uint64(1)) * GOLDEN ^ np.uint64(key)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     coins: Bools = (x >> np.uint64(32)) < np.uint64(share * 2**32)
@@ -159,6 +161,8 @@ def going_untaken(nodes: Ints, key: int, share: float) -> Bools:
 
 def hard_ranks(config: ItemNegativesConfig, n_items: int) -> tuple[int, int]:
     """The ranks that hard negatives are drawn from: the paper's, in small catalogues a twentieth to an eighth."""
+    if config.hard_ranks is not None and not 0 <= config.hard_ranks[0] < config.hard_ranks[1]:
+        raise ConfigError(f"negatives.hard_ranks must be first < last, from 0; got {list(config.hard_ranks)}")
     return config.hard_ranks or (min(2000, n_items // 20), max(min(5000, n_items // 8), 1))
 
 

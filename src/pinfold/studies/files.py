@@ -12,6 +12,7 @@ import numpy as np
 from pinfold import __version__
 from pinfold.config import to_toml
 from pinfold.data.interactions import Interactions
+from pinfold.data.tables import Table
 from pinfold.errors import ArtifactError, ConfigError
 
 MARK = "study.json"
@@ -64,6 +65,12 @@ def fingerprint(events: Interactions) -> str:
     for column in (events.users, events.items):
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()
+
+
+def fingerprint_table(table: Table) -> str:
+    """The SHA-256 of an attribute table's names and values."""
+    values = {name: column.tolist() for name, column in table.columns.items()}
+    return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _read_mark(path: Path) -> object:

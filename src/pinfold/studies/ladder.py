@@ -63,7 +63,7 @@ def run_study(
     chosen = None if seeds is None else tuple(seeds)
     if chosen is not None and (not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0 or max(chosen) >= 2**63):
         raise ConfigError(f"seeds {', '.join(map(str, chosen))}: expected different whole numbers from 0")
-    bench = open_bench(path, out, data)
+    bench = open_bench(path, out, data, only)
     work = _Work(bench, chosen or bench.study.seeds, progress)
     names, outcomes = bench.tables(only), list[Outcome]()
     done = Study(path.stem, bench.study, to_toml(bench.run), (), peak_memory())

@@ -17,7 +17,7 @@ from pinfold.evaluation.study import StudyConfig
 from pinfold.models.interface import Context
 from pinfold.models.shelf import needs_content
 from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
-from pinfold.studies.files import claim, fingerprint, identity_of, write_json
+from pinfold.studies.files import claim, fingerprint, fingerprint_table, identity_of, write_json
 from pinfold.studies.ladder_results import Figures
 from pinfold.studies.proposals import with_values
 
@@ -89,7 +89,7 @@ class Bench:
             raise ArtifactError(f"{path}: is damaged; remove it to have this variant run again: {error}") from error
 
 
-def open_bench(path: Path, out: Path, data: Path | None) -> Bench:
+def open_bench(path: Path, out: Path, data: Path | None, only: Sequence[str] = ()) -> Bench:
     """The study of a run file on its data; `out` made, or found to be of this data.
 
     Raises:
@@ -103,9 +103,12 @@ def open_bench(path: Path, out: Path, data: Path | None) -> Bench:
     dataset = load_data(run.data)
     test = load_test(run.data, dataset)
     neutral = replace(run.data, path="", test=None)
-    identity = identity_of(neutral, *(fingerprint(part) for part in (dataset.interactions, test) if part is not None))
+    tables = [fingerprint_table(table) for table in (dataset.item_table, dataset.user_table)]
+    identity = identity_of(
+        neutral, *(fingerprint(part) for part in (dataset.interactions, test) if part is not None), *tables
+    )
     bench = Bench(run, study, variants, dataset, test, out)
-    bench.tables()
+    bench.tables(only)  # before anything is written
     claim(out, "reproduce", identity)
     return bench
 
@@ -156,6 +159,12 @@ def resolve(run: RunConfig, study: StudyConfig, path: Path) -> dict[str, RunConf
     for name in named:
         if name not in variants and name != blend_name(study):
             raise ConfigError(f"{path}: study: no variant {name!r}{did_you_mean(name, variants)}")
+    tables = ("", *study.groups, BLEND, COLD)
+    for expected in study.expect:
+        if expected.group not in tables:
+            raise ConfigError(
+                f"{path}: study.expect: no table {expected.group!r}{did_you_mean(expected.group, tables)}"
+            )
     if strangers := set(study.blend.logs) - set(study.blend.members):
         raise ConfigError(f"{path}: study.blend.logs: not members of the blend: {', '.join(sorted(strangers))}")
     return variants

@@ -80,7 +80,7 @@ def _fitted(
 ) -> tuple[Learned, Floats | None]:
     """What the run learns from the events, and the features of all items. All epochs: nothing is held out to select."""
     made: list[Content] = []
-    contexts = _contexts(bench, run, task, made)
+    contexts = _contexts(bench, replace(run, seed=seed), task, made)
     whole = replace(run, seed=seed, train=replace(run.train, refit=False))
     learned = fit(whole, Split(events, events, None, None), contexts=contexts, progress=progress).learned
     return learned, made[0].items[task.order] if made else None
@@ -94,7 +94,9 @@ def _contexts(bench: Bench, run: RunConfig, task: ColdTask, made: list[Content])
             return Context(events)
         tables = bench.dataset.item_table, bench.dataset.user_table
         known = np.sort(task.order[np.unique(events.items)]), np.unique(events.users)
-        made.append(load_content(run.features, *tables, *known))
+        ids = bench.dataset.items.all, bench.dataset.users.all
+        found = load_content(run.features, *tables, *known, seed=run.seed, item_ids=ids[0], user_ids=ids[1])
+        made.append(found)
         mine = made[-1].items[task.order[: events.n_items]]
         return Context(events, replace(made[-1], items=mine))
 

@@ -1,6 +1,6 @@
 """What a study of variants found: figures a variant and seed, put together in tables, and what was expected."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,7 +58,7 @@ class Study:
         own, other = (self._mean(expected, name) for name in (expected.variant, expected.against))
         if own is None or (expected.against and other is None):
             return ""
-        value = own.mean / other.mean if other is not None and other.mean else own.mean
+        value = own.mean if other is None else own.mean / other.mean if other.mean else math.inf
         low, high = expected.least, expected.most
         if (low is None or value >= low) and (high is None or value <= high):
             return ""
@@ -94,8 +94,3 @@ def _summary(outcome: Outcome) -> dict[str, dict[str, Any]]:
         variant: {name: asdict(spread(found)) for name in names if (found := outcome.values(variant, name))}
         for variant, _ in outcome.rows
     }
-
-
-def only_known(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Those of `names` that are not known."""
-    return [name for name in names if name not in known]
