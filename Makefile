@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: install demo test check format bench docs clean
+.PHONY: install web demo test check format bench docs clean
 
 install: $(READY)
 
@@ -14,7 +14,15 @@ $(READY): pyproject.toml constraints/cpu.txt
 	$(BIN)/pip install --quiet --constraint constraints/cpu.txt --editable '.[dev]'
 	touch $(READY)
 
-demo: install
+# the page at /; without Node 20 the service says that it has none
+web: src/pinfold/serving/web/index.html
+
+WEB_SOURCES = $(wildcard web/*.html web/*.json web/*.ts web/src/*)
+src/pinfold/serving/web/index.html: $(WEB_SOURCES)
+	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run build; \
+	else echo "npm is not installed: the page at / is left out"; fi
+
+demo: install web
 	$(BIN)/pinfold demo
 
 test: install
@@ -39,4 +47,4 @@ docs: install
 	$(BIN)/python tools/make_docs.py
 
 clean:
-	rm -rf $(VENV) pinfold-demo
+	rm -rf $(VENV) pinfold-demo web/node_modules src/pinfold/serving/web

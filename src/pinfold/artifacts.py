@@ -1,7 +1,7 @@
 """Folders that are written whole or not at all, and checked byte by byte when they are read.
 
-A folder is flat: `.npy` arrays, `.parquet` tables, `.safetensors`, `.json`, `.toml`, and a `manifest.json` with
-the folder's kind, its format version, and size and SHA-256 of every file. Data sets, artifacts and checkpoints
+A folder is flat: `.npy` arrays, `.parquet` tables, `.safetensors`, `.json`, `.toml`, `.faiss` indexes, and a
+`manifest.json` with the folder's kind, its format version, and size and SHA-256 of every file. Data sets, artifacts and checkpoints
 are such folders. Nothing in them is ever unpickled.
 """
 
@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
@@ -26,7 +26,7 @@ from pinfold.errors import ArtifactError
 
 FORMAT = 1  # raised when a reader of the old version could not read the new one
 MANIFEST = "manifest.json"
-FILE_NAME = re.compile(r"[a-z][a-z0-9_]*\.(npy|parquet|safetensors|json|toml|csv)")
+FILE_NAME = re.compile(r"[a-z][a-z0-9_]*\.(npy|parquet|safetensors|json|toml|csv|faiss)")
 
 
 class FolderWriter:
@@ -130,8 +130,8 @@ def writing(path: Path, kind: str, *, replace: bool = False) -> Iterator[FolderW
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def open_folder(path: Path, kind: str | None = None) -> Folder:
-    """The folder at `path`, every file checked against its SHA-256.
+def open_folder(path: Path, kind: str | None = None, wanted: Callable[[str], bool] = lambda _: True) -> Folder:
+    """The folder at `path`, every file checked against its SHA-256; or those that are wanted, and it has no others.
 
     Raises:
         ArtifactError: names the file that is missing, truncated, damaged or of another format version.
@@ -141,6 +141,8 @@ def open_folder(path: Path, kind: str | None = None) -> Folder:
         raise ArtifactError(f"{path}: expected a {kind}, found a {manifest['kind']}")
     files: dict[str, str] = {}
     for name, promise in manifest["files"].items():
+        if not wanted(name):
+            continue
         _check_file(path, name, promise)
         files[name] = promise["sha256"]
     return Folder(path, manifest["kind"], files)

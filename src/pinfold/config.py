@@ -68,6 +68,18 @@ def parse(tree: dict[str, Any], cls: type[T], where: str) -> T:
         raise ConfigError("\n".join(dict.fromkeys(lines))) from error
 
 
+def parse_overrides(cls: type[T], overrides: tuple[str, ...]) -> T:
+    """The defaults of `cls` with other values for some options, such as `train.epochs=3`.
+
+    Raises:
+        ConfigError: an unknown option, or a wrong value.
+    """
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        _apply(tree, override)
+    return parse(tree, cls, "--set")
+
+
 def to_toml(run: object) -> str:
     """The resolved options as TOML text; options without a value are left out."""
     tree: dict[str, Any] = TypeAdapter(type(run)).dump_python(run, mode="json", exclude_none=True)

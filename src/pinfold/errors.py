@@ -3,8 +3,13 @@
 PinfoldError
 ├── ConfigError      a run file or an option says something that cannot be
 ├── DataError        an input file, a table or an id is not what it should be
+│   └── NotFoundError    an id that nothing has
 ├── TrainingError    training cannot go on: loss not finite, checkpoint of another run
-└── ArtifactError    a folder that Pinfold wrote is missing, damaged or of another version
+├── RequestError     a request to the service that cannot be answered, and the field that is wrong
+├── ServiceError     what the client of the service was answered instead of a result
+├── ArtifactError    a folder that Pinfold wrote is missing, damaged or of another version
+├── StoreError       the database of a service cannot be used: damaged, full, gone, taken by another server
+└── ConflictError    an event's id comes again with other content
 
 A message says what, where, what was found, what was expected, and what to do next. Wrong calls from
 Python raise ValueError or TypeError as usual. Only `pinfold.cli.main` catches PinfoldError.
@@ -26,12 +31,46 @@ class DataError(PinfoldError):
     """An input file, a table or an id is not what it should be."""
 
 
+class NotFoundError(DataError):
+    """Somebody asked for an item, a user or another thing by an id that nothing has."""
+
+
 class TrainingError(PinfoldError):
     """Training cannot go on."""
 
 
 class ArtifactError(PinfoldError):
     """A folder that Pinfold wrote is missing, damaged or of another version."""
+
+
+class StoreError(PinfoldError):
+    """The database of a service cannot be used."""
+
+
+class ConflictError(PinfoldError):
+    """An event's id comes again with other content."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.position = position  # of the event in its batch, from 0
+
+
+class RequestError(PinfoldError):
+    """A request to the service that cannot be answered: an HTTP status, and the field that is wrong."""
+
+    def __init__(self, status: int, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.field = field  # such as body.events[3].user, or k for a part of the query
+
+
+class ServiceError(PinfoldError):
+    """What the client of the service was answered instead of a result; status 0: it could not be reached."""
+
+    def __init__(self, status: int, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.field = field
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

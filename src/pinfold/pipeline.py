@@ -1,6 +1,5 @@
 """The whole job, top to bottom, one line a stage: read this file first."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pinfold.artifacts import check_place, remove_folder
-from pinfold.config import parse, to_toml
+from pinfold.config import to_toml
 from pinfold.data.dataset import Dataset
 from pinfold.data.splits import Part, Split, split_events
 from pinfold.embedding.artifact import KIND, Artifact, read_artifact, replace_metrics, write_artifact
@@ -20,6 +19,7 @@ from pinfold.fitting import Fitted, checkpoint_places, fit, member_place
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Learned
+from pinfold.index.interface import Recommender
 from pinfold.index.recommender import recommender
 from pinfold.memory import peak_memory
 from pinfold.models.item_knn import ItemKNNConfig
@@ -30,7 +30,9 @@ from pinfold.models.shelf import (
     needs_pairs,
 )
 from pinfold.progress import SILENT, Progress
-from pinfold.run import RunConfig, contexts_of, load_data, load_test
+from pinfold.ranking.opening import two_stages
+from pinfold.ranking.store import open_ranker
+from pinfold.run import RunConfig, contexts_of, load_data, load_test, stored_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +111,36 @@ def evaluate_artifact(path: Path, *, progress: Progress = SILENT) -> Verdict:
     artifact = read_artifact(path)
     if artifact.test is None:
         raise ArtifactError(f"{path}: was trained with split.protocol 'none' and has no test part to be judged on")
-    run = _run_of(artifact, path)
+    run = stored_run(artifact.run, path)
     models: dict[str, Learned] = {run.model.name: artifact.learned}
     for baseline in (PopularityConfig(), ItemKNNConfig()):
         if baseline.name != run.model.name:
             models[baseline.name] = compute(baseline, artifact.graph)
-    known = build_graph(artifact.known()).user_items
-    verdict = judge(models, artifact.test.unseal(), known, run, progress=progress)
+    known = build_graph(artifact.known())
+    ranker, staged = open_ranker(path, known.n_users, known.n_items), {}
+    if ranker is not None:
+        stage_one = recommender(artifact.learned, known.user_items)
+        staged[f"{run.model.name} + ranker"] = two_stages(stage_one, ranker, artifact, known)
+    verdict = judge(models, artifact.test.unseal(), known.user_items, run, staged, progress=progress)
     openings = int(artifact.metrics.get("test_openings", 0)) + 1
     replace_metrics(path, {**artifact.metrics, "test_openings": openings, "test": verdict.to_json()})
     return verdict
 
 
 def judge(
-    models: Mapping[str, Learned], part: Part, known: Csr, run: RunConfig, *, progress: Progress = SILENT
-) -> Verdict:
-    """Every model on the same questions; the first is tested against each other on the selecting metric of users."""
-    evaluations = {
-        name: evaluate(recommender(learned, known), part, known, run.evaluation, seed=run.seed, progress=progress)
-        for name, learned in models.items()
-    }
+    models: Mapping[str, Learned], part: Part, known: Csr, run: RunConfig,
+    staged: Mapping[str, Recommender] | None = None, *, progress: Progress = SILENT,
+) -> Verdict:  # fmt: skip
+    """Every model on the same questions; the first is tested against each other on the selecting metric of users.
+
+    `staged`, models with a second stage, stand before the others.
+    """
+
+    def judged(answers: Recommender) -> Evaluation:
+        return evaluate(answers, part, known, run.evaluation, seed=run.seed, progress=progress)
+
+    evaluations = {name: judged(answers) for name, answers in (staged or {}).items()}
+    evaluations |= {name: judged(recommender(learned, known)) for name, learned in models.items()}
     first, *others = evaluations
     of_users = "recall" if run.train.metric == "item-hit" else run.train.metric
     metric = f"{of_users}@{run.evaluation.ks[0]}"
@@ -139,11 +151,3 @@ def judge(
     corrected = holm([test.p_value for test in tests])
     named = zip(others, tests, corrected, strict=True)
     return Verdict(evaluations, {name: replace(test, p_value=p) for name, test, p in named})
-
-
-def _run_of(artifact: Artifact, path: Path) -> RunConfig:
-    """The options that an artifact was made with."""
-    try:
-        return parse(tomllib.loads(artifact.run), RunConfig, "run.toml")
-    except (tomllib.TOMLDecodeError, ConfigError) as error:
-        raise ArtifactError(f"{path}/run.toml: is not what Pinfold writes: {error}") from error

@@ -1,5 +1,6 @@
 """A run file: all options of a job, and the data that it names."""
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,14 @@ import numpy as np
 from pydantic import Field
 
 from pinfold.artifacts import is_folder
-from pinfold.config import options
+from pinfold.config import options, parse
 from pinfold.data.bundled import debian
 from pinfold.data.dataset import Dataset, load_dataset
 from pinfold.data.filters import filter_dataset
 from pinfold.data.interactions import Interactions
 from pinfold.data.pairs import read_pairs
 from pinfold.data.splits import SplitConfig
-from pinfold.errors import ConfigError
+from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.evaluate import EvaluationConfig
 from pinfold.evaluation.expected import ReproduceConfig
 from pinfold.evaluation.study import StudyConfig
@@ -72,6 +73,18 @@ class RunConfig:
         StudyConfig | None,
         Field(description="variants beside each other: also `pinfold reproduce`"),
     ] = None
+
+
+def stored_run(text: str, path: Path) -> RunConfig:
+    """The options that the artifact at `path` was made with, from its run.toml.
+
+    Raises:
+        ArtifactError: the text is not what Pinfold writes.
+    """
+    try:
+        return parse(tomllib.loads(text), RunConfig, "run.toml")
+    except (tomllib.TOMLDecodeError, ConfigError) as error:
+        raise ArtifactError(f"{path}/run.toml: is not what Pinfold writes: {error}") from error
 
 
 def load_data(config: DataConfig) -> Dataset:

@@ -125,10 +125,12 @@ def open_answers(artifact: Path, k: int) -> "Answers":
     from pinfold.embedding.artifact import read_artifact
     from pinfold.errors import ConfigError
     from pinfold.index.answers import Answers
+    from pinfold.ranking.opening import open_recommender
 
     if not 1 <= k <= MAX_K:
         raise ConfigError(f"-k {k}: expected 1 to {MAX_K}")
-    return Answers(read_artifact(artifact))
+    found = read_artifact(artifact)
+    return Answers(found, open_recommender(artifact, found))
 
 
 def show_answers(answers: "list[Answer]", title: str, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,13 @@ class Artifact:
         return _known(self.graph, self.valid)
 
 
-def write_artifact(path: Path, artifact: Artifact, parameters: dict[str, Floats], *, replace: bool = False) -> None:
+def write_artifact(
+    path: Path, artifact: Artifact, parameters: dict[str, Floats],
+    more: Callable[[FolderWriter], object] = lambda _: None, *, replace: bool = False,
+) -> None:  # fmt: skip
     """Write the artifact as a folder; `parameters` go to model.safetensors, from which training can start again.
+
+    `more` writes what other rooms keep in it, as indexes.
 
     Raises:
         ArtifactError: the folder exists, or the file system refuses.
@@ -72,6 +78,7 @@ def write_artifact(path: Path, artifact: Artifact, parameters: dict[str, Floats]
             save_file(parameters, folder.path("model.safetensors"))
         folder.text("run.toml", artifact.run)
         folder.json("metrics.json", artifact.metrics)
+        more(folder)
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -101,12 +108,21 @@ def replace_metrics(path: Path, metrics: dict[str, Any]) -> None:
     Raises:
         ArtifactError: the artifact is damaged, or the file system refuses.
     """
+    rewrite(path, lambda writer: writer.json("metrics.json", metrics), lambda name: name == "metrics.json")
+
+
+def rewrite(path: Path, write: Callable[[FolderWriter], None], drops: Callable[[str], bool]) -> None:
+    """Write files into the artifact at `path` in place of those that `drops` names; every other file stays as it is.
+
+    Raises:
+        ArtifactError: the artifact is damaged, or the file system refuses.
+    """
     folder = open_folder(path, KIND)
     with writing(path, KIND, replace=True) as writer:
         for name in folder.files:
-            if name != "metrics.json":
+            if not drops(name):
                 _link(folder.file(name), writer.path(name))
-        writer.json("metrics.json", metrics)
+        write(writer)
 
 
 def _fits(learned: Learned, n_users: int, n_items: int) -> bool:

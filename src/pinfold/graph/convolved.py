@@ -117,6 +117,8 @@ class Convolved:
 
     def for_users(self) -> Embeddings | Interests:
         """The vectors that users are answered with: the items' lengths are raised to `length_exponent`."""
+        if self.length_exponent == 1:  # the same numbers, and perhaps memory-mapped
+            return self.vectors
         return replace(self.vectors, items=with_length(self.vectors.items, self.length_exponent))
 
     def __post_init__(self) -> None:

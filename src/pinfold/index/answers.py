@@ -62,10 +62,11 @@ class Reasons:
 class Answers:
     """An artifact that answers questions asked by id."""
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, answers: Recommender | None = None) -> None:
+        """`answers`: what recommends, None for the artifact's model alone."""
         self._artifact = artifact
         self._titles = artifact.item_table.titles()
-        self._recommender: Recommender = recommender(artifact.learned, self._seen())
+        self._recommender: Recommender = answers or recommender(artifact.learned, self._seen())
 
     def for_user(self, user: str, k: int) -> list[Answer]:
         """The K best items for a user of the training data, without the ones they have.

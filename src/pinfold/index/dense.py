@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Floats, Ints, TopK
+from pinfold.arrays import Bools, Floats, Ints, TopK
 from pinfold.graph.csr import Csr
-from pinfold.index.exact import block_rows, check_asked, excluded, itself
+from pinfold.index.exact import block_rows, check_asked, excluded, forbid, itself
 from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.kernels.products import multiply
 from pinfold.kernels.topk import top_k
@@ -19,17 +19,17 @@ class DenseRecommender:
     weights: Floats  # (I, I) row j: what taking j adds to each item
     seen: Csr  # (U, I)
 
-    def recommend(self, users: Ints, k: int) -> TopK:
+    def recommend(self, users: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By what each user has."""
-        return self.recommend_new(self.seen.take(users), k)
+        return self.recommend_new(self.seen.take(users), k, allowed)
 
-    def recommend_new(self, histories: Csr, k: int) -> TopK:
+    def recommend_new(self, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:
         """By the histories (B, I), each item counted once; nothing for somebody who took nothing.
 
         Moves 4 I bytes for each item of a history; the blocks keep memory at BLOCK_BYTES (index/exact.py).
         """
         n_items = len(self.weights)
-        check_asked(histories.n_rows, n_items, k, histories)
+        check_asked(histories.n_rows, n_items, k, histories, allowed)
         ids = np.empty((histories.n_rows, k), np.int32)
         scores = np.empty((histories.n_rows, k), np.float32)
         once = np.ones(len(histories.ids), np.float32)
@@ -39,11 +39,12 @@ class DenseRecommender:
             ptr = histories.ptr[start : start + size + 1]
             block = multiply(ptr, histories.ids, once, self.weights)
             block[np.diff(ptr) == 0] = -np.inf
+            forbid(block, allowed)
             found = top_k(block, *excluded(histories, start, len(block)), k)
             ids[rows], scores[rows] = found.ids, found.scores
         return TopK(ids, scores)
 
-    def similar(self, items: Ints, k: int) -> TopK:
+    def similar(self, items: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """The items that speak most for each of these; none that speaks against it or says nothing.
 
         Reads columns of the matrix, so one entry of every row: from a cold disk a page for each item.
@@ -53,7 +54,7 @@ class DenseRecommender:
         """
         n_items = len(self.weights)
         asked = itself(items, n_items)
-        check_asked(len(items), n_items, k, asked)
+        check_asked(len(items), n_items, k, asked, allowed)
         ids = np.empty((len(items), k), np.int32)
         scores = np.empty((len(items), k), np.float32)
         size = block_rows(n_items)
@@ -61,6 +62,7 @@ class DenseRecommender:
             rows = slice(start, start + size)
             block = np.ascontiguousarray(self.weights[:, items[rows]].T)  # row b: what each item says about item b
             block[block <= 0] = -np.inf
+            forbid(block, allowed)
             found = top_k(block, *excluded(asked, start, len(block)), k)
             ids[rows], scores[rows] = found.ids, found.scores
         return TopK(ids, scores)

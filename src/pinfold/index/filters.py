@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Floats, Ints, TopK
+from pinfold.arrays import Bools, Floats, Ints, TopK
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import GraphFilter
-from pinfold.index.exact import check_asked, excluded, itself
+from pinfold.index.exact import check_asked, excluded, forbid, itself
 from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.kernels.products import multiply, multiply_sparse
 from pinfold.kernels.topk import top_k
@@ -22,26 +22,27 @@ class FilterRecommender:
     learned: GraphFilter
     seen: Csr  # (U, I)
 
-    def recommend(self, users: Ints, k: int) -> TopK:
+    def recommend(self, users: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By what each user has."""
-        return self.recommend_new(self.seen.take(users), k)
+        return self.recommend_new(self.seen.take(users), k, allowed)
 
-    def recommend_new(self, histories: Csr, k: int) -> TopK:
+    def recommend_new(self, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:
         """By the histories (B, I), each item counted once; nothing for somebody who took nothing."""
-        check_asked(histories.n_rows, len(self.learned.scale), k, histories)
+        check_asked(histories.n_rows, len(self.learned.scale), k, histories, allowed)
         ids = np.empty((histories.n_rows, k), np.int32)
         scores = np.empty((histories.n_rows, k), np.float32)
         for start in range(0, histories.n_rows, FILTERED):
             rows = slice(start, min(start + FILTERED, len(ids)))
             block = smooth(self.learned, histories.take(np.arange(rows.start, rows.stop, dtype=np.int32)))
             block[block <= 0] = -np.inf
+            forbid(block, allowed)
             found = top_k(block, *excluded(histories, start, len(block)), k)
             ids[rows], scores[rows] = found.ids, found.scores
         return TopK(ids, scores)
 
-    def similar(self, items: Ints, k: int) -> TopK:
+    def similar(self, items: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the response to this item alone."""
-        return self.recommend_new(itself(items, len(self.learned.scale)), k)
+        return self.recommend_new(itself(items, len(self.learned.scale)), k, allowed)
 
     def explain(self, user: int, item: int) -> Explanation:
         """By what the user has."""

@@ -31,7 +31,7 @@ class FreshItems:
                 "data; train pinsage or content-knn"
             )
         self._artifact, self._learned, self._encoders = artifact, learned, artifact.encoders
-        self._index = ExactIndex(unit((learned.vectors if isinstance(learned, Convolved) else learned).items))
+        self._index: ExactIndex | None = None
         self._tables = None
         if isinstance(learned, Convolved):
             self._tables = walk_tables(artifact.graph, learned.growth.neighborhood)
@@ -61,4 +61,8 @@ class FreshItems:
         Raises:
             DataError: see `vector`.
         """
-        return self._index.search(unit(self.vector(attributes, users)[None, :]), k)
+        vector = self.vector(attributes, users)[None, :]
+        if self._index is None:  # whoever only wants vectors does without
+            learned = self._learned
+            self._index = ExactIndex(unit((learned.vectors if isinstance(learned, Convolved) else learned).items))
+        return self._index.search(unit(vector), k)

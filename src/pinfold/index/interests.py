@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Floats, Ints, TopK
+from pinfold.arrays import Bools, Floats, Ints, TopK
 from pinfold.graph.csr import Csr, from_pairs
 from pinfold.graph.interests import Interests, make_interests
 from pinfold.index.explanation import Explanation, checked_history, checked_user
@@ -19,40 +19,41 @@ class InterestRecommender:
     learned: Interests
     seen: Csr  # (U, I)
     index: Index
-    units: Floats  # (I, D) the item vectors at length 1
+    alike: Index  # of the item vectors at length 1
 
-    def recommend(self, users: Ints, k: int) -> TopK:
+    def recommend(self, users: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the users' own interests; nothing for somebody who had none in the training part."""
-        return self._best(asked(self.learned, users), self.seen.take(users), k)
+        return self._best(asked(self.learned, users), self.seen.take(users), k, allowed)
 
-    def recommend_new(self, histories: Csr, k: int) -> TopK:
+    def recommend_new(self, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:
         """By the interests that are found in the histories (B, I); nothing for somebody who took nothing."""
-        return self._best(asked_new(self.learned, histories), histories, k)
+        return self._best(asked_new(self.learned, histories), histories, k, allowed)
 
-    def similar(self, items: Ints, k: int) -> TopK:
+    def similar(self, items: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the cosine of item vectors."""
-        return search_alike(self.units, items, k)
+        return search_alike(self.alike, self.learned.items, items, k, allowed)
 
     def explain(self, user: int, item: int) -> Explanation:
         """Which of the user's interests brings the item: the medoid's term is the whole score."""
-        items = checked_history(self.seen.row(checked_user(user, self.seen.n_rows)), item, len(self.units))
+        items = checked_history(self.seen.row(checked_user(user, self.seen.n_rows)), item, len(self.learned.items))
         return self._explained(asked(self.learned, np.array([user], np.int32)), items, item)
 
     def explain_new(self, history: Ints, item: int) -> Explanation:
         """Which interest in the history brings the item: the medoid's term is the whole score."""
-        items = checked_history(history, item, len(self.units))
-        return self._explained(asked_new(self.learned, _one(items, len(self.units))), items, item)
+        items = checked_history(history, item, len(self.learned.items))
+        return self._explained(asked_new(self.learned, _one(items, len(self.learned.items))), items, item)
 
-    def _best(self, interests: Csr, histories: Csr, k: int) -> TopK:
+    def _best(self, interests: Csr, histories: Csr, k: int, allowed: Bools | None) -> TopK:
         owners = np.repeat(np.arange(interests.n_rows, dtype=np.int32), interests.degrees())
-        found = self.index.search(_queries(self.learned, interests), k, histories.take(owners))
-        return _merged(found, owners, interests.n_rows)
+        queries = medoid_queries(self.learned, interests)
+        found = self.index.search(queries, k, histories.take(owners), allowed)
+        return merged(found, owners, interests.n_rows)
 
     def _explained(self, interests: Csr, history: Ints, item: int) -> Explanation:
         items = np.union1d(history, interests.ids).astype(np.int32)
         terms = np.zeros(len(items), np.float32)
         if len(interests.ids):
-            scores = _queries(self.learned, interests) @ self.learned.items[item]
+            scores = medoid_queries(self.learned, interests) @ self.learned.items[item]
             best = int(scores.argmax())
             terms[np.searchsorted(items, interests.ids[best])] = scores[best]
         return Explanation(items, terms)
@@ -80,7 +81,7 @@ def asked_new(learned: Interests, histories: Csr) -> Csr:
 
 def interest_scores(learned: Interests, interests: Csr) -> Floats:
     """The scores (B, I) of all items by these medoids (B, I); 0 for somebody who has none."""
-    products = _queries(learned, interests) @ learned.items.T  # (Q, I)
+    products = medoid_queries(learned, interests) @ learned.items.T  # (Q, I)
     scores = np.zeros((interests.n_rows, len(learned.items)), np.float32)
     some = np.flatnonzero(interests.degrees())
     if len(some):
@@ -88,14 +89,14 @@ def interest_scores(learned: Interests, interests: Csr) -> Floats:
     return scores
 
 
-def _queries(learned: Interests, interests: Csr) -> Floats:
+def medoid_queries(learned: Interests, interests: Csr) -> Floats:
     """The medoids' vectors (Q, D) at the lengths of their weights."""
     vectors = learned.items[interests.ids]
     lengths = np.maximum(np.linalg.norm(vectors, axis=1), np.finfo(np.float32).tiny)
     return np.asarray(vectors * (interests.weights / lengths)[:, None], np.float32)
 
 
-def _merged(found: TopK, owners: Ints, n: int) -> TopK:
+def merged(found: TopK, owners: Ints, n: int) -> TopK:
     """The best of what was found (Q, K) for each owner's queries, every item once. Shape (n, K)."""
     k = found.ids.shape[1]
     ids, scores, rows = found.ids.ravel(), found.scores.ravel(), np.repeat(owners, k)

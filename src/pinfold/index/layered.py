@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Floats, Ints, TopK
+from pinfold.arrays import Bools, Floats, Ints, TopK
 from pinfold.errors import ConfigError
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Layered
@@ -26,19 +26,19 @@ class LayeredRecommender:
     learned: Layered
     seen: Csr  # (U, I)
     index: Index
-    units: Floats  # (I, D) the item vectors at length 1
+    alike: Index  # of the item vectors at length 1
 
-    def recommend(self, users: Ints, k: int) -> TopK:
+    def recommend(self, users: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the users' own vectors."""
-        return self.index.search(self.learned.users[users], k, self.seen.take(users))
+        return self.index.search(self.learned.users[users], k, self.seen.take(users), allowed)
 
-    def recommend_new(self, histories: Csr, k: int) -> TopK:
+    def recommend_new(self, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:
         """By the vectors that the layers make of the histories (B, I); nothing for somebody who took nothing."""
-        return search_new(self.index, propagate(self.learned, histories), histories, k)
+        return search_new(self.index, propagate(self.learned, histories), histories, k, allowed)
 
-    def similar(self, items: Ints, k: int) -> TopK:
+    def similar(self, items: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the cosine of item vectors."""
-        return search_alike(self.units, items, k)
+        return search_alike(self.alike, self.learned.items, items, k, allowed)
 
     def explain(self, user: int, item: int) -> Explanation:
         """What the user would be told as a newcomer, and what their own vector adds to that."""
@@ -52,12 +52,12 @@ class LayeredRecommender:
         Raises:
             ConfigError: a layer is not linear, so that items tell something together which none of them tells.
         """
-        items = checked_history(history, item, len(self.units))
+        items = checked_history(history, item, len(self.learned.items))
         if not _is_linear(self.learned):
             raise ConfigError(NO_SUM)
         n = len(items)
         ptr = np.minimum(np.arange(n + 2, dtype=np.int64), n)  # a row each, and one with nothing: what biases add
-        each = Csr(ptr, items, np.ones(n, np.float32), len(self.units))
+        each = Csr(ptr, items, np.ones(n, np.float32), len(self.learned.items))
         layers = pass_layers(self.learned, self.learned.layers, each, np.full(n + 1, n, np.int64))
         scores = joined(self.learned, layers) @ self.learned.items[item]
         return Explanation(items, (scores[:n] - scores[n]).astype(np.float32), float(scores[n]))

@@ -10,23 +10,29 @@ from pinfold.index.dense import DenseRecommender
 from pinfold.index.exact import ExactIndex
 from pinfold.index.filters import FilterRecommender
 from pinfold.index.interests import InterestRecommender
-from pinfold.index.interface import Recommender
+from pinfold.index.interface import Indexes, Recommender
 from pinfold.index.layered import LayeredRecommender
 from pinfold.index.similarities import SimilarityRecommender
 from pinfold.index.vectors import EmbeddingRecommender
 
 
-def recommender(learned: Learned, seen: Csr) -> Recommender:
-    """The recommender for what a model learned; `seen` (U, I) is never recommended to the user again."""
+def recommender(learned: Learned, seen: Csr, indexes: Indexes | None = None) -> Recommender:
+    """The recommender for what a model learned; `seen` (U, I) is never recommended to the user again.
+
+    Models with vectors search in `indexes`; without, every item is scored. The others have no use for them.
+    """
     match learned:
         case Embeddings():
-            return EmbeddingRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
+            found = indexes or exact_indexes(learned)
+            return EmbeddingRecommender(learned, seen, found.users, found.alike)
         case Layered():
-            return LayeredRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
-        case Convolved():
-            return _of_network(learned, seen)
+            found = indexes or exact_indexes(learned)
+            return LayeredRecommender(learned, seen, found.users, found.alike)
         case Interests():
-            return InterestRecommender(learned, seen, ExactIndex(learned.items), unit(learned.items))
+            found = indexes or exact_indexes(learned)
+            return InterestRecommender(learned, seen, found.users, found.alike)
+        case Convolved():
+            return recommender(learned.for_users(), seen, indexes)
         case ItemSimilarity():
             return SimilarityRecommender(learned.weights, learned.weights.transpose(), seen)
         case DenseSimilarity():
@@ -37,11 +43,6 @@ def recommender(learned: Learned, seen: Csr) -> Recommender:
             return BlendRecommender(learned, seen.n_columns, seen)
 
 
-def _of_network(learned: Convolved, seen: Csr) -> Recommender:
-    """Items are alike by direction; to users, and to who has one item, the length of vectors counts too."""
-    items = unit(learned.vectors.items)
-    match learned.for_users():
-        case Embeddings() as vectors:
-            return EmbeddingRecommender(vectors, seen, ExactIndex(vectors.items), items)
-        case Interests() as interests:
-            return InterestRecommender(interests, seen, ExactIndex(interests.items), items)
+def exact_indexes(learned: Embeddings | Layered | Interests) -> Indexes:
+    """Every item is scored. To users, and to who has one item, the length of vectors counts; `similar` is direction."""
+    return Indexes(ExactIndex(learned.items), ExactIndex(unit(learned.items)))

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Ints, TopK
+from pinfold.arrays import Bools, Ints, TopK
 from pinfold.graph.csr import Csr
-from pinfold.index.exact import block_rows, check_asked, excluded, itself
+from pinfold.index.exact import block_rows, check_asked, excluded, forbid, itself
 from pinfold.index.explanation import Explanation, checked_history, checked_user
 from pinfold.kernels.topk import top_k
 
@@ -19,17 +19,17 @@ class SimilarityRecommender:
     neighbors: Csr  # (I, I) the transpose, row i: the items most like i
     seen: Csr  # (U, I)
 
-    def recommend(self, users: Ints, k: int) -> TopK:
+    def recommend(self, users: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By what each user has."""
-        return self.recommend_new(self.seen.take(users), k)
+        return self.recommend_new(self.seen.take(users), k, allowed)
 
-    def recommend_new(self, histories: Csr, k: int) -> TopK:
+    def recommend_new(self, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:
         """By the histories (B, I), each item counted once."""
-        return _best(histories, self.weights, k)
+        return _best(histories, self.weights, k, allowed)
 
-    def similar(self, items: Ints, k: int) -> TopK:
+    def similar(self, items: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the similarities that were kept for each of these items."""
-        return _best(itself(items, self.neighbors.n_rows), self.neighbors, k)
+        return _best(itself(items, self.neighbors.n_rows), self.neighbors, k, allowed)
 
     def explain(self, user: int, item: int) -> Explanation:
         """By what the user has."""
@@ -44,9 +44,9 @@ class SimilarityRecommender:
         return Explanation(items, terms[items])
 
 
-def _best(asked: Csr, weights: Csr, k: int) -> TopK:
+def _best(asked: Csr, weights: Csr, k: int, allowed: Bools | None) -> TopK:
     """The highest entries of asked (B, I) times weights (I, I), in blocks, without what was asked or scores 0."""
-    check_asked(asked.n_rows, weights.n_rows, k, asked)
+    check_asked(asked.n_rows, weights.n_rows, k, asked, allowed)
     ids = np.empty((asked.n_rows, k), np.int32)
     scores = np.empty((asked.n_rows, k), np.float32)
     left, right = asked.to_scipy().sign(), weights.to_scipy()
@@ -55,6 +55,7 @@ def _best(asked: Csr, weights: Csr, k: int) -> TopK:
         rows = slice(start, start + size)
         block = (left[rows] @ right).toarray()
         block[block == 0] = -np.inf
+        forbid(block, allowed)
         found = top_k(block, *excluded(asked, start, len(block)), k)
         ids[rows], scores[rows] = found.ids, found.scores
     return TopK(ids, scores)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, Ints, TopK, unit
+from pinfold.arrays import Bools, Embeddings, Floats, Ints, TopK, unit
 from pinfold.errors import ConfigError
 from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
@@ -21,19 +21,19 @@ class EmbeddingRecommender:
     embeddings: Embeddings
     seen: Csr  # (U, I)
     index: Index
-    units: Floats  # (I, D) the item vectors at length 1
+    alike: Index  # of the item vectors at length 1
 
-    def recommend(self, users: Ints, k: int) -> TopK:
+    def recommend(self, users: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the users' own vectors."""
-        return self.index.search(self.embeddings.users[users], k, self.seen.take(users))
+        return self.index.search(self.embeddings.users[users], k, self.seen.take(users), allowed)
 
-    def recommend_new(self, histories: Csr, k: int) -> TopK:
+    def recommend_new(self, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:
         """By the sum of the history vectors of what they took; nothing for somebody who took nothing."""
-        return search_new(self.index, newcomers(self.embeddings, histories), histories, k)
+        return search_new(self.index, newcomers(self.embeddings, histories), histories, k, allowed)
 
-    def similar(self, items: Ints, k: int) -> TopK:
+    def similar(self, items: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the cosine of item vectors."""
-        return search_alike(self.units, items, k)
+        return search_alike(self.alike, self.embeddings.items, items, k, allowed)
 
     def explain(self, user: int, item: int) -> Explanation:
         """What the user would be told as a newcomer, and what their own vector adds to that.
@@ -53,17 +53,20 @@ class EmbeddingRecommender:
         return Explanation(items, (products * np.float32(scale)).astype(np.float32))
 
 
-def search_new(index: Index, queries: Floats, histories: Csr, k: int) -> TopK:
+def search_new(index: Index, queries: Floats, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:
     """What suits the vectors (B, D) of people with these histories (B, I); nothing for somebody who took nothing."""
-    found = index.search(queries, k, histories)
+    found = index.search(queries, k, histories, allowed)
     nobody = histories.degrees() == 0
     found.ids[nobody], found.scores[nobody] = -1, -np.inf
     return found
 
 
-def search_alike(units: Floats, items: Ints, k: int) -> TopK:
-    """The items nearest to each of these by the product of vectors (I, D) of length 1, without itself."""
-    return ExactIndex(units).search(units[items], k, itself(items, len(units)))
+def search_alike(index: Index, vectors: Floats, rows: Ints, k: int, allowed: Bools | None = None) -> TopK:
+    """What is nearest to each of these rows of `vectors` (I, D) by the cosine, without itself.
+
+    `index` holds the vectors at length 1.
+    """
+    return index.search(unit(vectors[rows]), k, itself(rows, len(vectors)), allowed)
 
 
 def similar_users(users: Floats, rows: Ints, k: int) -> TopK:
@@ -72,9 +75,8 @@ def similar_users(users: Floats, rows: Ints, k: int) -> TopK:
     A collection is a user, so these are "related boards". Nothing for a user whose vector is zero, as where the
     training part has nothing of them.
     """
-    units = unit(users)
-    found = search_alike(units, rows, k)
-    nobody = ~units[rows].any(axis=1)
+    found = search_alike(ExactIndex(unit(users)), users, rows, k)
+    nobody = ~users[rows].any(axis=1)
     found.ids[nobody], found.scores[nobody] = -1, -np.inf
     return found
 

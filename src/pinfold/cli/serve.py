@@ -1,0 +1,31 @@
+"""Commands that run the service."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pinfold.cli.app import app
+from pinfold.serving.limits import ServeConfig
+
+
+@app.command
+def serve(artifact: Path, *, state: str | None = None,
+          config: Annotated[ServeConfig, Parameter(name="*")] = ServeConfig()) -> None:  # fmt: skip
+    """Serve an artifact over HTTP: recommendations, similar items, new items and events, a page to look around.
+
+    What is told to it is on disk before it is acknowledged. It listens on this machine alone unless it has tokens:
+    PINFOLD_WRITE_TOKEN and PINFOLD_READ_TOKEN. Example: pinfold serve out --port 8000
+
+    Args:
+        artifact: A folder that `pinfold train` made; later ones can be put beside it and published.
+        state: Where items and events are kept: a folder, or postgresql://USER:PASSWORD@HOST/DATABASE. Else
+            ARTIFACT.state, beside the artifact.
+    """
+    from pinfold.serving.server import serve as serve_artifact
+    from pinfold.terminal import OUT
+
+    def say(url: str, service: object) -> None:  # noqa: ARG001
+        OUT.print(f"serving {artifact} at {url} (the API: {url}/openapi.json); Ctrl-C stops it")
+
+    serve_artifact(artifact, state, config, say)

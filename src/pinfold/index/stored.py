@@ -1,0 +1,152 @@
+"""The indexes in an artifact: files of faiss, which any number of processes map, and what they were measured to find."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pinfold.arrays import Embeddings, Floats, unit
+from pinfold.artifacts import Folder, FolderWriter, open_folder
+from pinfold.embedding.artifact import KIND, rewrite
+from pinfold.graph.convolved import Convolved
+from pinfold.graph.interests import Interests
+from pinfold.graph.learned import Layered, Learned
+from pinfold.index.config import IndexConfig, chosen_kind
+from pinfold.index.interface import Indexes
+from pinfold.index.recommender import exact_indexes
+
+if TYPE_CHECKING:
+    from pinfold.index.building import Asked, Clusters
+
+FILE = "index.json"
+LISTS = "index_lists.npy"
+UNIT = 1e-5  # how far from 1 a length may be that counts as 1
+Figures = dict[str, Any]
+Searched = Embeddings | Layered | Interests
+
+
+def is_index_file(name: str) -> bool:
+    """Whether a file of an artifact belongs to the indexes."""
+    return name == FILE or name.startswith("index_")
+
+
+def searched(learned: Learned) -> Searched | None:
+    """The vectors that answers are found by; None where there are none."""
+    match learned:
+        case Embeddings() | Layered() | Interests():
+            return learned
+        case Convolved():
+            return learned.for_users()
+        case _:
+            return None
+
+
+def write_indexes(folder: FolderWriter, learned: Learned, config: IndexConfig, seed: int) -> Figures | None:
+    """Build, measure and write the indexes of a model: `index.json` and `index_*`. Nothing for one without vectors.
+
+    Returns:
+        What index.json holds: kind, options, seconds, bytes, and recall against scoring every item: of `users` with
+        vectors of users as queries, of `alike` with items.
+
+    Raises:
+        ConfigError: an option out of range, or more lists or probes than there can be.
+    """
+    vectors = searched(learned)
+    if vectors is None:
+        return None
+    kind = chosen_kind(config, len(vectors.items)) if len(vectors.items) else "exact"
+    figures: Figures = {"kind": kind, "items": len(vectors.items), "dim": vectors.items.shape[1], "seed": seed,
+                        "options": asdict(config)}  # fmt: skip
+    if kind != "exact":
+        figures |= _write_files(folder, vectors, config, seed)
+    folder.json(FILE, figures)
+    return figures
+
+
+def rebuild_indexes(path: Path, learned: Learned, config: IndexConfig, seed: int) -> Figures | None:
+    """Put other indexes into the artifact at `path`; every other file stays as it is.
+
+    Raises:
+        ArtifactError: the artifact is damaged, or the file system refuses.
+        ConfigError: see `write_indexes`.
+    """
+    figures: list[Figures | None] = []
+    rewrite(path, lambda folder: figures.append(write_indexes(folder, learned, config, seed)), is_index_file)
+    return figures[0]
+
+
+def open_indexes(path: Path, learned: Learned) -> Indexes | None:
+    """The indexes of the artifact at `path`, its index files checked and memory-mapped; None without vectors.
+
+    An artifact without index files, as one of before 0.3, has exact ones.
+
+    Raises:
+        ArtifactError: an index file is damaged, or of other vectors; `pinfold index` makes it anew.
+    """
+    return read_indexes(open_folder(path, KIND, is_index_file), learned)
+
+
+def read_indexes(folder: Folder, learned: Learned) -> Indexes | None:
+    """As `open_indexes`, from a folder that is open."""
+    vectors = searched(learned)
+    if vectors is None:
+        return None
+    figures = folder.json(FILE) if folder.has(FILE) else {"kind": "exact"}
+    if figures.get("kind") == "exact":
+        return exact_indexes(vectors)
+    from pinfold.index.opening import read_index
+
+    users = read_index(folder, figures, "users", vectors.items)
+    if not folder.has("index_alike.faiss"):
+        return Indexes(users, users)
+    return Indexes(users, read_index(folder, figures, "alike", vectors.items))
+
+
+def _write_files(folder: FolderWriter, vectors: Searched, config: IndexConfig, seed: int) -> Figures:
+    from pinfold.index.building import CHOOSING, JUDGING, Asked, checked, find_clusters, sampled
+
+    items, started = np.asarray(vectors.items), time.perf_counter()
+    config = checked(config, items)
+    clusters = find_clusters(items, config, seed) if chosen_kind(config, len(items)) == "ivf" else None
+    if clusters is not None:
+        folder.array(LISTS, clusters.lists)
+    n_lists, seconds = 0 if clusters is None else len(clusters.centers), time.perf_counter() - started
+    alike = sampled(items, CHOOSING + JUDGING, seed)
+    alike = Asked(unit(alike.queries), alike.rows)
+    asking = _user_queries(vectors, CHOOSING + JUDGING, seed)
+    users = Asked(asking) if len(asking) else Asked(items[alike.rows], alike.rows)
+    if _of_length_one(items):  # one index answers both
+        figures = _write(folder, items, config, clusters, {"users": users, "alike": alike}, of_directions=False)
+    else:
+        figures = _write(folder, items, config, clusters, {"users": users}, of_directions=False)
+        figures |= _write(folder, items, config, clusters, {"alike": alike}, of_directions=True)
+    return {"lists": n_lists, "cluster_seconds": round(seconds, 3), **figures}
+
+
+def _write(
+    folder: FolderWriter, items: Floats, config: IndexConfig, clusters: "Clusters | None", asked: "dict[str, Asked]",
+    *, of_directions: bool,
+) -> Figures:  # fmt: skip
+    """Write one index, and what it finds of each kind of queries."""
+    from pinfold.index.building import judged_index
+
+    index, figures = judged_index(items, config, clusters, list(asked.values()), of_directions=of_directions)
+    path = folder.path(f"index_{next(iter(asked))}.faiss")
+    index.write(path)
+    n_bytes = path.stat().st_size
+    return {name: {"bytes": n_bytes, **found} for name, found in zip(asked, figures, strict=True)}
+
+
+def _user_queries(vectors: Searched, n: int, seed: int) -> Floats:
+    """What users ask: their vectors, or those of their interests at length 1; none that is zero. Shape (up to n, D)."""
+    pool, rng = (vectors.items if isinstance(vectors, Interests) else vectors.users), np.random.default_rng(seed)
+    rows = np.unique(vectors.medoids) if isinstance(vectors, Interests) else np.arange(len(pool))
+    queries = np.asarray(pool[rng.permutation(rows)[: 2 * n]], np.float32)
+    queries = queries[queries.any(axis=1)][:n]
+    return unit(queries) if isinstance(vectors, Interests) else queries
+
+
+def _of_length_one(items: Floats) -> bool:
+    return bool(np.abs(np.linalg.norm(items, axis=1) - 1).max() < UNIT)

@@ -1,0 +1,73 @@
+"""A generation: model, ids, features, graph, indexes and options of one artifact, loaded once and never changed."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pinfold.artifacts import MANIFEST
+from pinfold.embedding.artifact import Artifact, read_artifact
+from pinfold.errors import ArtifactError
+from pinfold.graph.bipartite import build_graph
+from pinfold.graph.csr import Csr
+from pinfold.index.interface import Indexes, Recommender
+from pinfold.index.recommender import recommender
+from pinfold.index.stored import open_indexes
+from pinfold.serving.embedder import Embedder, embedder_of
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Everything that answers need before anything was told to the service."""
+
+    name: str  # of the folder
+    mark: str  # name and content: what answers carry
+    created: float  # unix seconds: what was accepted later, training did not know
+    artifact: Artifact
+    seen: Csr  # (U, I) what users have
+    indexes: Indexes
+    recommender: Recommender
+    embedder: Embedder
+    model: str
+
+
+def load_generation(path: Path) -> Generation:
+    """The generation in a folder that `pinfold train` made, every file checked, ready to answer.
+
+    Raises:
+        ArtifactError: the folder is no artifact, or is damaged.
+    """
+    artifact = read_artifact(path)
+    try:
+        manifest = path / MANIFEST
+        digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+        written = manifest.stat().st_mtime
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+    seen = build_graph(artifact.known()).user_items
+    indexes = open_indexes(path, artifact.learned)
+    return Generation(
+        name=path.name,
+        mark=f"{path.name}@{digest[:12]}",
+        created=float(artifact.metrics.get("created", written)),
+        artifact=artifact,
+        seen=seen,
+        indexes=indexes,
+        recommender=recommender(artifact.learned, seen, indexes),
+        embedder=embedder_of(artifact),
+        model=model_of(artifact),
+    )
+
+
+def model_of(artifact: Artifact) -> str:
+    """The name of the artifact's model."""
+    import tomllib
+
+    return str(tomllib.loads(artifact.run).get("model", {}).get("name", type(artifact.learned).__name__))
+
+
+def warm(generation: Generation) -> None:
+    """Ask once, so that nobody who asks later waits for what is loaded or compiled at first use."""
+    if len(generation.artifact.items):
+        generation.recommender.similar(np.zeros(1, np.int32), 1)

@@ -1,0 +1,222 @@
+"""A generation together with all that was accepted since: what requests are answered from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pinfold.arrays import Bools, Ints, TopK
+from pinfold.errors import NotFoundError
+from pinfold.serving.answerers import Answerer, Asker, answerer
+from pinfold.serving.catalogue import Catalogue, Later
+from pinfold.serving.embedder import NewVectors
+from pinfold.serving.generation import Generation
+from pinfold.serving.store import Entry, EventEntry, ItemEntry
+
+TAKERS = 100  # users by whom an item that came since is placed; more of them change little
+
+
+class Live:
+    """One thread writes, any number read; a reader never waits.
+
+    What was accepted is replayed onto a new generation by `replay`. Items that the generation was trained with keep
+    their trained vectors unless they were put after its training; what they are called, and whether they are gone,
+    is always what was said last.
+    """
+
+    def __init__(self, generation: Generation) -> None:
+        artifact = generation.artifact
+        self.generation = generation
+        self.items = Catalogue(artifact.items, artifact.item_table)
+        self.answers: Answerer = answerer(artifact, generation.indexes, generation.recommender)
+        self.n_events = 0
+        self._notes: dict[int, str] = {}  # rows that cannot be found, and why
+        self._taken: dict[str, dict[int, None]] = {}  # by user: rows, in the order of the events
+        self._given: dict[str, dict[int, None]] = {}  # by user: rows that were put with them among the collections
+        self._takers: dict[str, dict[str, None]] = {}  # by item: users of events
+        self._titles = artifact.user_table.titles()
+
+    # ---- reading
+
+    @property
+    def quick(self) -> bool:
+        """Whether one look into an index answers a question."""
+        return self.answers.vectors
+
+    def history(self, user: str) -> Ints:
+        """The rows that somebody has, the latest first.
+
+        Raises:
+            NotFoundError: nobody has this id.
+        """
+        row = self.generation.artifact.users.row_or(user, -1)
+        taken, given = self._taken.get(user), self._given.get(user)
+        if row < 0 and not taken and not given:
+            raise NotFoundError(
+                f"no user has the id {user!r}; to recommend to somebody new, POST /v1/recommendations with what they "
+                "have, or tell their events"
+            )
+        since = list(dict.fromkeys([*reversed(list(taken or ())), *reversed(list(given or ()))]))
+        old = self.generation.seen.row(row) if row >= 0 else np.empty(0, np.int32)
+        if not since:
+            return np.asarray(old, np.int32)
+        late = np.array(since, np.int32)
+        return np.concatenate([late, old[~np.isin(old, late)]]).astype(np.int32)
+
+    def asker(self, user: str) -> Asker:
+        """Somebody known, as the model sees them.
+
+        Raises:
+            NotFoundError: nobody has this id.
+        """
+        history = self.history(user)
+        changed = bool(self._taken.get(user)) or bool(self._given.get(user))
+        row = self.generation.artifact.users.row_or(user, -1)
+        return Asker(row if row >= 0 and not changed else None, self._speaking(history))
+
+    def asker_of(self, rows: Sequence[int]) -> Asker:
+        """Somebody of whom only this is known."""
+        return Asker(None, self._speaking(np.unique(np.array(rows, np.int32))))
+
+    def user_title(self, user: str) -> str | None:
+        """A user's name for people."""
+        row = self.generation.artifact.users.row_or(user, -1)
+        return None if row < 0 or self._titles is None else self._titles[row]
+
+    def note(self, row: int) -> str | None:
+        """Why an item is in no answer; None where it is."""
+        return self._notes.get(row)
+
+    @property
+    def n_users(self) -> int:
+        """Users of the training data, and those that came since."""
+        users = self.generation.artifact.users
+        came = {user for user, rows in [*self._taken.items(), *self._given.items()] if rows and user not in users}
+        return len(users) + len(came)
+
+    def n_takers(self, item: str) -> int:
+        """How many users have taken an item since training, up to TAKERS."""
+        return len(self._takers.get(item, ()))
+
+    def users_of(self, row: int) -> list[str]:
+        """The users who are known to have an item that came since, or was changed since."""
+        later = self.items.later(row)
+        given = later.collections if later is not None else []
+        return list(dict.fromkeys([*given, *self._takers.get(self.items.id(row), ())]))
+
+    def recommend(self, asker: Asker, k: int, exclude: Ints, allowed: Bools | None) -> TopK:
+        """The K best rows for somebody."""
+        return self.answers.recommend(asker, k, exclude, allowed)
+
+    def _speaking(self, history: Ints) -> Ints:
+        """The rows that say something of who has them: all but what came since and is gone or has no vector."""
+        n_old = self.items.n_old
+        silent = [row for row in history.tolist() if row >= n_old and (self.items.gone(row) or row in self._notes)]
+        return np.sort(history[~np.isin(history, np.array(silent, np.int32))]) if silent else np.sort(history)
+
+    # ---- writing, by one thread
+
+    def place(self, name: str, attributes: Mapping[str, Any], collections: Sequence[str]) -> NewVectors | str:
+        """The vectors of an item with these attributes and collections, or why it has none.
+
+        Raises:
+            DataError: an attribute that is not known, or a value of another kind.
+        """
+        artifact = self.generation.artifact
+        users = dict.fromkeys([*collections, *self._takers.get(name, ())])
+        known = [user for user in users if user in artifact.users][:TAKERS]
+        row = artifact.items.row_or(name, -1)
+        if row >= 0:
+            known += artifact.users.ids(artifact.graph.item_users.row(row)).tolist()
+        return self.generation.embedder(attributes, known)
+
+    def put(self, entry: ItemEntry, vectors: NewVectors | str | None) -> int:
+        """An item was accepted; None: it keeps the vectors it was trained to. Its row."""
+        before = self.items.any_row(entry.id)
+        if before is not None:
+            self._ungive(before)
+        row = self.items.put(entry.id, Later(entry.attributes, list(entry.collections)))
+        for user in entry.collections:
+            self._given.setdefault(user, {})[row] = None
+        self._show(row, vectors)
+        return row
+
+    def delete(self, entry: ItemEntry) -> None:
+        """An item is gone."""
+        row = self.items.any_row(entry.id)
+        if row is not None:
+            self.answers.delete(row)
+            self.items.delete(entry.id)
+            self._ungive(row)
+
+    def take(self, entries: Iterable[EventEntry]) -> None:
+        """Events were accepted; items that came since move to where their users are."""
+        moved: dict[str, None] = {}
+        for entry in entries:
+            self.n_events += 1
+            row = self.items.any_row(entry.item)
+            if row is None:
+                continue  # the item was deleted, and the generation never knew it
+            self._taken.setdefault(entry.user, {}).pop(row, None)
+            self._taken[entry.user][row] = None
+            takers = self._takers.setdefault(entry.item, {})
+            if len(takers) < TAKERS and entry.user not in takers:
+                takers[entry.user] = None
+                if row >= self.items.n_old and entry.user in self.generation.artifact.users:
+                    moved[entry.item] = None
+        for name in moved:
+            self._move(name)
+
+    def replay(self, entries: Iterable[Entry]) -> int:
+        """All that was accepted before, in order; the last sequence."""
+        items: list[ItemEntry] = []
+        events: list[EventEntry] = []
+        last = 0
+        for entry in entries:
+            last = entry.sequence
+            (items if isinstance(entry, ItemEntry) else events).append(entry)  # type: ignore[arg-type]
+        for entry in events:  # who took an item counts for where it is placed, so the events come first
+            takers = self._takers.setdefault(entry.item, {})
+            if len(takers) < TAKERS:
+                takers[entry.user] = None
+        for entry in items:
+            self._replay_item(entry)
+        self.take(events)
+        return last
+
+    def catch_up(self, entries: Iterable[Entry]) -> None:
+        """What was accepted while the rest was replayed."""
+        for entry in entries:
+            if isinstance(entry, ItemEntry):
+                self._replay_item(entry)
+            else:
+                self.take([entry])
+
+    def _replay_item(self, entry: ItemEntry) -> None:
+        if entry.deleted:
+            self.delete(entry)
+        elif entry.id in self.generation.artifact.items and entry.time < self.generation.created:
+            self.put(entry, None)
+        else:
+            self.put(entry, self.place(entry.id, entry.attributes, entry.collections))
+
+    def _move(self, name: str) -> None:
+        """Place an item anew, now that more users have it."""
+        row = self.items.row_or(name)
+        later = None if row is None else self.items.later(row)
+        if row is not None and later is not None:
+            self._show(row, self.place(name, later.attributes, later.collections))
+
+    def _show(self, row: int, vectors: NewVectors | str | None) -> None:
+        """Let an item be found, or note why it is not."""
+        if isinstance(vectors, str) and row >= self.items.n_old:
+            self._notes[row] = vectors
+            self.answers.delete(row)
+            return
+        self._notes.pop(row, None)
+        self.answers.put(row, None if isinstance(vectors, str) else vectors)
+
+    def _ungive(self, row: int) -> None:
+        later = self.items.later(row)
+        for user in later.collections if later is not None else ():
+            self._given.get(user, {}).pop(row, None)

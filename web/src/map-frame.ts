@@ -1,0 +1,119 @@
+// The map's frame: regl-scatterplot alone in a sandbox. regl writes its drawing code at run time, which a strict content
+// security policy forbids; here it may, where there is no network, no token and no text (docs/explorer.md).
+import createScatterplot from 'regl-scatterplot';
+import type { FromFrame, ToFrame } from './map-messages';
+
+const STEP = 0.15; // of the view, for one press of an arrow key
+const canvas = document.querySelector('canvas')!;
+
+let category: Uint8Array = new Uint8Array();
+let selected: number | null = null;
+
+function say(message: FromFrame): void {
+  parent.postMessage(message, '*'); // the frame's origin is opaque, so it cannot know the page's; nothing secret is said
+}
+
+function start(): void {
+  const plot = createScatterplot({
+    canvas,
+    width: 'auto',
+    height: 'auto',
+    pointSize: 3,
+    pointSizeSelected: 6,
+    pointOutlineWidth: 3,
+    opacity: 0.75,
+    opacityInactiveMax: 1,
+    opacityInactiveScale: 1,
+    colorBy: 'valueA',
+    pointColor: ['#888888'],
+    spatialIndexUseWorker: false,
+    lassoOnLongPress: false,
+    keyMap: {} as never, // no lasso, no rotation
+    deselectOnDblClick: false,
+    deselectOnEscape: false,
+  });
+  let drawn = Promise.resolve();
+
+  const at = (point: number): [number, number] | null => plot.getScreenPosition(point) ?? null;
+  const tellView = () => {
+    const [x, y] = plot.get('cameraTarget') as [number, number];
+    say({ type: 'view', center: [x, y], selected: selected === null ? null : at(selected) });
+  };
+  let asked = 0;
+  plot.subscribe('view', () => {
+    cancelAnimationFrame(asked);
+    asked = requestAnimationFrame(tellView);
+  });
+  plot.subscribe('pointOver', (point) => {
+    const position = at(point);
+    if (position) say({ type: 'over', point, at: position });
+  });
+  plot.subscribe('pointOut', () => say({ type: 'out' }));
+  plot.subscribe('select', ({ points: [point] }) => {
+    if (point !== undefined) say({ type: 'pick', point });
+  });
+  plot.subscribe('deselect', () => {
+    if (selected !== null) plot.select([selected], { preventEvent: true }); // a click beside the points
+  });
+
+  const move = (dx: number, dy: number, zoom = 1) => {
+    const [x, y] = plot.get('cameraTarget') as [number, number];
+    const distance = plot.get('cameraDistance') as number;
+    void plot.zoomToLocation([x + dx * distance, y + dy * distance], distance * zoom, { transition: zoom !== 1, transitionDuration: 150 });
+  };
+  const keys: Record<string, () => void> = {
+    ArrowLeft: () => move(-STEP, 0),
+    ArrowRight: () => move(STEP, 0),
+    ArrowUp: () => move(0, STEP),
+    ArrowDown: () => move(0, -STEP),
+    '+': () => move(0, 0, 0.7),
+    '=': () => move(0, 0, 0.7),
+    '-': () => move(0, 0, 1.4),
+    '0': () => plot.reset(),
+  };
+  canvas.addEventListener('keydown', (event) => {
+    const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
+    if (act) {
+      event.preventDefault();
+      act();
+    }
+  });
+
+  const select = async (point: number | null, zoom: boolean) => {
+    selected = point;
+    if (point === null) plot.deselect({ preventEvent: true });
+    else {
+      plot.select([point], { preventEvent: true });
+      if (zoom) await plot.zoomToPoints([point], { padding: 0.2, transition: false });
+    }
+    tellView();
+  };
+  const hear = async (message: ToFrame) => {
+    if (message.type === 'points') {
+      category = message.category;
+      await plot.draw({ x: message.x, y: message.y, valueA: message.category }, { zDataType: 'categorical' });
+      tellView();
+    } else if (message.type === 'style') {
+      plot.set({ pointColor: message.colors, pointColorActive: message.ring, pointColorHover: message.ring, backgroundColor: message.background });
+    } else if (message.type === 'select') await select(message.point, message.zoom);
+    else if (message.type === 'only') {
+      if (message.category === null) await plot.unfilter({ preventEvent: true });
+      else await plot.filter([...category.keys()].filter((point) => category[point] === message.category), { preventEvent: true });
+    } else if (message.type === 'zoom') move(0, 0, message.factor);
+    else plot.reset();
+  };
+  addEventListener('message', (event: MessageEvent<ToFrame>) => {
+    if (event.source === parent) drawn = drawn.then(() => hear(event.data)).catch(failed); // one after another
+  });
+}
+
+function failed(error: unknown): void {
+  say({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+}
+
+try {
+  start();
+  say({ type: 'ready' });
+} catch (error) {
+  failed(error); // no WebGL
+}

@@ -1,0 +1,48 @@
+// The map's arithmetic, apart from what draws it.
+import type { MapPoints } from './api';
+import { N_COLORS } from './map-messages';
+
+export interface Legend { name: string; n: number; color: number } // color: index into categoryColors
+
+export interface Cloud { x: Float32Array; y: Float32Array; category: Uint8Array; legend: Legend[]; row: Map<string, number> }
+
+/** The points within [-1, 1], the greatest categories first, and all small ones as one. */
+export function cloud(points: MapPoints): Cloud {
+  const { x, y } = unit(points.x, points.y);
+  const counts = new Array<number>(points.categories.length).fill(0);
+  for (const c of points.category) if (c >= 0) counts[c]!++;
+  const order = [...counts.keys()].sort((a, b) => counts[b]! - counts[a]!);
+  const colored = order.slice(0, N_COLORS);
+  const color = new Map(colored.map((c, rank) => [c, rank]));
+  const category = Uint8Array.from(points.category, (c) => color.get(c) ?? N_COLORS);
+  const legend = colored.map((c, rank) => ({ name: points.categories[c]!, n: counts[c]!, color: rank }));
+  const n = category.filter((c) => c === N_COLORS).length;
+  const many = points.categories.length - colored.length;
+  if (n) legend.push({ name: many > 0 ? `other (${many} more)` : points.field === null ? 'all items' : 'without one', n, color: N_COLORS });
+  return { x, y, category, legend, row: new Map(points.ids.map((id, row) => [id, row])) };
+}
+
+function unit(xs: number[], ys: number[]): { x: Float32Array; y: Float32Array } {
+  const range = (values: number[]) => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)] as const, [Infinity, -Infinity] as const);
+  const [left, right] = range(xs);
+  const [bottom, top] = range(ys);
+  const half = Math.max(right - left, top - bottom, 1e-12) / 2;
+  return {
+    x: Float32Array.from(xs, (v) => (0.95 * (v - (left + right) / 2)) / half),
+    y: Float32Array.from(ys, (v) => (0.95 * (v - (bottom + top) / 2)) / half),
+  };
+}
+
+/** The rows of the n points nearest to a place, nearest first. One pass over all points: a millisecond for 50,000. */
+export function nearest(points: Cloud, [x, y]: [number, number], n: number, only: number | null = null): number[] {
+  const best: { row: number; distance: number }[] = [];
+  for (let row = 0; row < points.x.length; row++) {
+    if (only !== null && points.category[row] !== only) continue;
+    const distance = (points.x[row]! - x) ** 2 + (points.y[row]! - y) ** 2;
+    if (best.length === n && distance >= best[n - 1]!.distance) continue;
+    const place = best.findIndex((other) => other.distance > distance);
+    best.splice(place < 0 ? best.length : place, 0, { row, distance });
+    if (best.length > n) best.pop();
+  }
+  return best.map((point) => point.row);
+}
