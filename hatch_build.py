@@ -44,7 +44,9 @@ def build(root: Path) -> str | None:
         return None if built.is_file() else "npm is not installed; with Node 20 or newer it would be built"
     for command in COMMANDS:
         try:
-            done = subprocess.run([npm, *command], cwd=web, capture_output=True, text=True, timeout=SECONDS, check=False)
+            done = subprocess.run(
+                [npm, *command], cwd=web, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"npm {command[0]}: {error}"
         if done.returncode != 0:

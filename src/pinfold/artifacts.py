@@ -1,8 +1,8 @@
 """Folders that are written whole or not at all, and checked byte by byte when they are read.
 
-A folder is flat: `.npy` arrays, `.parquet` tables, `.safetensors`, `.json`, `.toml`, `.faiss` indexes, and a
-`manifest.json` with the folder's kind, its format version, and size and SHA-256 of every file. Data sets, artifacts and checkpoints
-are such folders. Nothing in them is ever unpickled.
+A folder is flat: `.npy` arrays, `.parquet` tables, `.safetensors`, `.faiss` indexes, `.json`, `.toml`, and a
+`manifest.json` with the folder's kind, its format version, and size and SHA-256 of every file. Data sets, artifacts
+and checkpoints are such folders. Nothing in them is ever unpickled.
 """
 
 import hashlib
@@ -131,7 +131,7 @@ def writing(path: Path, kind: str, *, replace: bool = False) -> Iterator[FolderW
 
 
 def open_folder(path: Path, kind: str | None = None, wanted: Callable[[str], bool] = lambda _: True) -> Folder:
-    """The folder at `path`, every file checked against its SHA-256; or those that are wanted, and it has no others.
+    """The folder at `path`, every file checked against its SHA-256; only the `wanted` ones where a caller says which.
 
     Raises:
         ArtifactError: names the file that is missing, truncated, damaged or of another format version.
@@ -141,10 +141,9 @@ def open_folder(path: Path, kind: str | None = None, wanted: Callable[[str], boo
         raise ArtifactError(f"{path}: expected a {kind}, found a {manifest['kind']}")
     files: dict[str, str] = {}
     for name, promise in manifest["files"].items():
-        if not wanted(name):
-            continue
-        _check_file(path, name, promise)
-        files[name] = promise["sha256"]
+        if wanted(name):
+            _check_file(path, name, promise)
+            files[name] = promise["sha256"]
     return Folder(path, manifest["kind"], files)
 
 
@@ -204,9 +203,7 @@ def _check_ours(path: Path) -> str:
 def _where_older(path: Path) -> str:
     """Where the older folder is, if nothing is at `path` because its replacement was interrupted; else empty."""
     path = path.resolve()
-    if path.exists():
-        return ""
-    older = sorted(path.parent.glob(f".{escape(path.name)}.{'[a-z0-9_]' * 8}.old"))
+    older = [] if path.exists() else sorted(path.parent.glob(f".{escape(path.name)}.{'[a-z0-9_]' * 8}.old"))
     return (
         f"; its replacement was interrupted, the older one is {older[0]}: rename it back or remove it" if older else ""
     )

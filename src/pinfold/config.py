@@ -68,13 +68,15 @@ def parse(tree: dict[str, Any], cls: type[T], where: str) -> T:
         raise ConfigError("\n".join(dict.fromkeys(lines))) from error
 
 
-def parse_overrides(cls: type[T], overrides: tuple[str, ...]) -> T:
-    """The defaults of `cls` with other values for some options, such as `train.epochs=3`.
+def parse_overrides(cls: type[T], overrides: tuple[str, ...], start: T | None = None) -> T:
+    """The defaults of `cls`, or `start`, with other values for some options, such as `train.epochs=3`.
 
     Raises:
         ConfigError: an unknown option, or a wrong value.
     """
     tree: dict[str, Any] = {}
+    if start is not None:
+        tree = TypeAdapter(cls).dump_python(start, mode="json", exclude_none=True)
     for override in overrides:
         _apply(tree, override)
     return parse(tree, cls, "--set")

@@ -112,13 +112,18 @@ def trials(dataset: Dataset, progress: Progress = SILENT) -> Iterator[Trial]:
     yield run_trial(dataset, "held-out-collections", FLOOR, progress)
 
 
-def save(dataset: Dataset, trial: Trial, out: Path) -> Artifact:
-    """LightGCN of a trial as an artifact, the verdict among its metrics."""
-    fitted = trial.fitted[MODEL.name]
-    artifact = assemble(RUN, dataset, trial.split, fitted)
-    artifact.metrics.update(test_openings=1, test=trial.verdict.to_json())
-    write_artifact(out, artifact, fitted.parameters, replace=True)
-    return artifact
+def save(dataset: Dataset, trial: Trial, out: Path) -> tuple[Artifact, Path]:
+    """LightGCN of a trial as an artifact, the verdict among its metrics; PinSage as another one, and where that is."""
+    served = out.with_name(f"{out.name}-{PINSAGE.name}")
+    whole = replace(RUN, model=PINSAGE, train=replace(PINSAGE_TRAIN, refit=True))
+    artifacts = {}
+    for run, place in ((whole, served), (RUN, out)):
+        fitted = trial.fitted[run.model.name]
+        artifact = assemble(run, dataset, trial.split, fitted)
+        artifact.metrics.update(test_openings=1, test=trial.verdict.to_json())
+        write_artifact(place, artifact, fitted.parameters, replace=True)
+        artifacts[place] = artifact
+    return artifacts[out], served
 
 
 def side_by_side(dataset: Dataset, trial: Trial, k: int = 6) -> dict[str, dict[str, list[str]]]:
@@ -149,12 +154,13 @@ def examples(artifact: Artifact, test: Part, k: int = 10) -> list[Example]:
     ]
 
 
-def report(dataset: Dataset, done: Sequence[Trial], out: Path, seconds: float) -> dict[str, Any]:
+def report(dataset: Dataset, done: Sequence[Trial], out: Path, served: Path, seconds: float) -> dict[str, Any]:
     """The numbers as plain values."""
     return {
         "data": dict(dataset.source),
         "trials": {t.protocol: {**t.verdict.to_json(), "fit_seconds": t.seconds} for t in done},
         "artifact": str(out),
+        "served": str(served),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(),
     }
@@ -163,7 +169,8 @@ def report(dataset: Dataset, done: Sequence[Trial], out: Path, seconds: float) -
 def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = SILENT) -> dict[str, Any]:
     """The demo from data to answers; `show` gets a table or a text as each stage ends."""
     started = time.perf_counter()
-    check_place(out, KIND, replace=True)
+    for place in (out, out.with_name(f"{out.name}-{PINSAGE.name}")):
+        check_place(place, KIND, replace=True)
     dataset = debian()
     items = known_items(dataset, items, show)  # unknown packages are said before the work, not after it
     show(f"{dataset.source['about']}: {counts(dataset)}")
@@ -173,7 +180,7 @@ def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = S
         done.append(trial)
         for table in verdict_tables(trial.verdict, TITLES[trial.protocol], trial.seconds):
             show(table)
-    artifact = save(dataset, done[0], out)
+    artifact, served = save(dataset, done[0], out)
     answers = Answers(artifact)
     show(neighbors_table(side_by_side(dataset, done[0])))
     for example in examples(artifact, done[0].test):
@@ -185,9 +192,10 @@ def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = S
         f"{seconds:.0f} s, {peak_memory() / 2**20:.0f} MiB at most. The artifact is in {out}. Go on with:\n"
         f"  pinfold similar {out} --item vim\n"
         f"  pinfold recommend {out} --items git,tmux\n"
+        f"  pinfold serve {served}\n"
         f"  pinfold import YOUR_EVENTS.csv --out data"
     )
-    return report(dataset, done, out, seconds)
+    return report(dataset, done, out, served, seconds)
 
 
 def known_items(dataset: Dataset, items: Sequence[str], show: Show) -> list[str]:

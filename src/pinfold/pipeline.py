@@ -1,14 +1,16 @@
 """The whole job, top to bottom, one line a stage: read this file first."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pinfold.artifacts import check_place, remove_folder
-from pinfold.config import to_toml
+from pinfold.config import parse_overrides, to_toml
 from pinfold.data.dataset import Dataset
 from pinfold.data.splits import Part, Split, split_events
 from pinfold.embedding.artifact import KIND, Artifact, read_artifact, replace_metrics, write_artifact
@@ -19,8 +21,10 @@ from pinfold.fitting import Fitted, checkpoint_places, fit, member_place
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Learned
+from pinfold.index.config import IndexConfig
 from pinfold.index.interface import Recommender
 from pinfold.index.recommender import recommender
+from pinfold.index.stored import open_indexes, rebuild_indexes, write_indexes
 from pinfold.memory import peak_memory
 from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.popularity import PopularityConfig
@@ -67,9 +71,11 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
         )
     dataset = load_data(run.data)
     split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
-    fitted = fit(run, split, contexts=contexts_of(run, dataset), checkpoints=out, progress=progress)
+    unbound = replace(run, index=IndexConfig())  # another index goes on from the same checkpoint
+    fitted = fit(unbound, split, contexts=contexts_of(run, dataset), checkpoints=out, progress=progress)
     artifact = assemble(run, dataset, split, fitted)
-    write_artifact(out, artifact, fitted.parameters, replace=replace_old)
+    indexing = partial(write_indexes, learned=artifact.learned, config=run.index, seed=run.seed)
+    write_artifact(out, artifact, fitted.parameters, indexing, replace=replace_old)
     n_members = len(run.model.members) if isinstance(run.model, BlendConfig) else 0
     for place in (out, *(member_place(out, k) for k in range(n_members))):
         for checkpoint in checkpoint_places(place):
@@ -86,7 +92,12 @@ def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> 
         valid = split.valid.given.join(split.valid.target)
     else:
         valid = split.valid.target
-    metrics: dict[str, Any] = {"seconds": fitted.seconds, "peak_memory_bytes": peak_memory(), "test_openings": 0}
+    metrics: dict[str, Any] = {
+        "created": time.time() - fitted.seconds,  # what a service is told later, training did not know
+        "seconds": fitted.seconds,
+        "peak_memory_bytes": peak_memory(),
+        "test_openings": 0,
+    }
     report = fitted.report
     metrics["training"] = {
         "epochs": report.epochs,
@@ -112,19 +123,35 @@ def evaluate_artifact(path: Path, *, progress: Progress = SILENT) -> Verdict:
     if artifact.test is None:
         raise ArtifactError(f"{path}: was trained with split.protocol 'none' and has no test part to be judged on")
     run = stored_run(artifact.run, path)
-    models: dict[str, Learned] = {run.model.name: artifact.learned}
+    models: dict[str, Learned] = {}
     for baseline in (PopularityConfig(), ItemKNNConfig()):
         if baseline.name != run.model.name:
             models[baseline.name] = compute(baseline, artifact.graph)
     known = build_graph(artifact.known())
-    ranker, staged = open_ranker(path, known.n_users, known.n_items), {}
+    stage_one = recommender(artifact.learned, known.user_items, open_indexes(path, artifact.learned))
+    ranker, staged = open_ranker(path, known.n_users, known.n_items), dict[str, Recommender]()
     if ranker is not None:
-        stage_one = recommender(artifact.learned, known.user_items)
         staged[f"{run.model.name} + ranker"] = two_stages(stage_one, ranker, artifact, known)
+    staged[run.model.name] = stage_one
     verdict = judge(models, artifact.test.unseal(), known.user_items, run, staged, progress=progress)
     openings = int(artifact.metrics.get("test_openings", 0)) + 1
     replace_metrics(path, {**artifact.metrics, "test_openings": openings, "test": verdict.to_json()})
     return verdict
+
+
+def index_artifact(path: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any] | None:
+    """Build the indexes of an artifact anew, by its run file's table [index] with other values for some options.
+
+    Returns:
+        What its index.json holds then; None for a model without vectors.
+
+    Raises:
+        PinfoldError: the artifact is damaged, or an option cannot be.
+    """
+    check_place(path, KIND, replace=True)
+    artifact = read_artifact(path)
+    run = stored_run(artifact.run, path)
+    return rebuild_indexes(path, artifact.learned, parse_overrides(IndexConfig, overrides, run.index), run.seed)
 
 
 def judge(
@@ -133,7 +160,7 @@ def judge(
 ) -> Verdict:  # fmt: skip
     """Every model on the same questions; the first is tested against each other on the selecting metric of users.
 
-    `staged`, models with a second stage, stand before the others.
+    `staged`, what recommends already, with a second stage or an index, stands before the others.
     """
 
     def judged(answers: Recommender) -> Evaluation:

@@ -23,6 +23,7 @@ from pinfold.evaluation.expected import ReproduceConfig
 from pinfold.evaluation.study import StudyConfig
 from pinfold.features.config import FeaturesConfig
 from pinfold.features.content import load_content
+from pinfold.index.config import IndexConfig
 from pinfold.models.interface import Context
 from pinfold.models.shelf import ModelConfig, needs_content, needs_pairs
 from pinfold.sampling.informativeness import mean_one
@@ -67,6 +68,7 @@ class RunConfig:
     split: SplitConfig = SplitConfig()
     train: TrainConfig = TrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    index: IndexConfig = IndexConfig()
     reproduce: Annotated[ReproduceConfig | None, Field(description="what should come out: `pinfold reproduce`")] = None
     tune: Annotated[TuneConfig | None, Field(description="what may be varied: `pinfold tune`")] = None
     study: Annotated[

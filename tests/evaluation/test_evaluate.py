@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pinfold.arrays import Ints, TopK
+from pinfold.arrays import Bools, Ints, TopK
 from pinfold.data.interactions import Interactions
 from pinfold.data.splits import Part, SplitConfig, split_events
 from pinfold.data.synthetic import two_tastes
@@ -38,15 +38,15 @@ class Scripted:
         self.asked: list[list[int]] = []
         self.given: list[list[int]] = []
 
-    def recommend(self, users: Ints, k: int) -> TopK:
+    def recommend(self, users: Ints, k: int, allowed: Bools | None = None) -> TopK:  # noqa: ARG002
         self.asked.append(users.tolist())
         return self._answer(users.tolist(), k)
 
-    def recommend_new(self, histories: Csr, k: int) -> TopK:
+    def recommend_new(self, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:  # noqa: ARG002
         self.given.extend(histories.row(row).tolist() for row in range(histories.n_rows))
         return self._answer([{(0, 3): 0, (4,): 2}[tuple(given)] for given in self.given[-histories.n_rows :]], k)
 
-    def similar(self, items: Ints, k: int) -> TopK:
+    def similar(self, items: Ints, k: int, allowed: Bools | None = None) -> TopK:
         raise NotImplementedError
 
     def explain(self, user: int, item: int) -> Explanation:

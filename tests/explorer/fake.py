@@ -152,12 +152,25 @@ class _Answers:
         if item in self.world.put:
             attributes = self.world.put[item]
             title = attributes.get("title")
-            return {"id": item, "title": title, "attributes": attributes, "n_users": 0, "origin": "fresh", "findable": True}
+            return {
+                "id": item,
+                "title": title,
+                "attributes": attributes,
+                "n_users": 0,
+                "origin": "fresh",
+                "findable": True,
+            }
         if row is None:
             raise RequestError(404, f"there is no item {item!r}")
         attributes = {"title": self.world.title(row), "section": SECTIONS[self.world.section(row)], "size": 10.5 * (row % 97),
                       "tags": ["role::program", f"works-with::{SECOND[row % 10]}"]}  # fmt: skip
-        return {**self.world.named(row), "attributes": attributes, "n_users": row % 1000, "origin": "trained", "findable": True}
+        return {
+            **self.world.named(row),
+            "attributes": attributes,
+            "n_users": row % 1000,
+            "origin": "trained",
+            "findable": True,
+        }
 
     def similar(self, request: Request) -> Json:
         item, by, k = _id(request), request.query_params.get("by", "model"), int(request.query_params["k"])
@@ -169,7 +182,9 @@ class _Answers:
         start, step = {"model": (row or 500, 1), "content": (row or 500, 3), "walk": (row or 500, 2)}[by]
         near = [self.world.named((start + step * (n + 1)) % N_ITEMS) for n in range(k)]
         if by == "model":
-            near = [{"id": new, "title": said.get("title")} for new, said in self.world.put.items() if new != item] + near
+            near = [
+                {"id": new, "title": said.get("title")} for new, said in self.world.put.items() if new != item
+            ] + near
         return _ranked(near[:k])
 
     def neighborhood(self, request: Request) -> Json:

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -237,14 +239,14 @@ def test_texts_that_cannot_be(text: str) -> None:
     assert caught.value.field == "q"
 
 
-@pytest.mark.parametrize("text", ["", "0", "21", "1.0", "1e1", "+1", " 1", "1_0", "١", "abc", "-", "9" * 5000, "-1"])  # noqa: RUF001
+@pytest.mark.parametrize("text", ["", "0", "21", "1.0", "1e1", "+1", " 1", "1_0", "\u0661", "a", "-", "9" * 5000])
 def test_whole_numbers_that_cannot_be(text: str) -> None:
     with pytest.raises(RequestError) as caught:
         whole("k", text, 1, 20)
     assert (caught.value.status, caught.value.field) == (422, "k")
 
 
-@pytest.mark.parametrize("text", ["", ".", "-0.1", "1.01", "nan", "inf", "1e-1", "٠", "0" * 41])
+@pytest.mark.parametrize("text", ["", ".", "-0.1", "1.01", "nan", "inf", "1e-1", "\u0660", "0" * 41])
 def test_shares_that_cannot_be(text: str) -> None:
     with pytest.raises(RequestError):
         share("diversity", text)
@@ -280,14 +282,14 @@ def test_queries_that_cannot_be(raw: bytes, field: str | None) -> None:
     ("raw", "field"),
     [
         (b"items=a&items=b&items=a", "items[2]"),
-        (b"items=a" * 2 + b"&items=", "items[1]"),
+        (b"items=a&items=", "items[1]"),
         (b"items=a&items=b&items=c&items=d", "items"),
     ],
 )
 def test_ids_of_a_query_that_cannot_be(raw: bytes, field: str) -> None:
     with pytest.raises(RequestError) as caught:
         Query(raw, LIMITS, (), ("items",)).ids("items", 3)
-    assert caught.value.field == field or field == "items[1]"
+    assert caught.value.field == field
 
 
 def test_words_that_are_not_known() -> None:
@@ -313,19 +315,24 @@ JSON_VALUES = st.recursive(
 @given(st.binary(max_size=60) | JSON_VALUES.map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass")))
 def test_whatever_comes_is_taken_or_refused(raw: bytes) -> None:
     for parse in (parse_put_item, parse_events, parse_wanted, parse_name):
-        try:
-            parse(raw, LIMITS)
-        except RequestError as error:
-            assert 400 <= error.status < 500
-            assert error.field is not None
-            str(error).encode()
+        found = _refusal(partial(parse, raw, LIMITS))
+        assert found is None or (400 <= found.status < 500 and found.field is not None and str(found).encode())
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 def test_whatever_is_asked_is_taken_or_refused(raw: bytes) -> None:
-    try:
+    def ask() -> None:
         query = Query(raw, LIMITS, ("k", "filter", "q"), ("items",))
         query.whole("k", 10, 1, 20), query.filter(), query.text("q"), query.ids("items", 3)
+
+    found = _refusal(ask)
+    assert found is None or 400 <= found.status < 500
+
+
+def _refusal(ask: Callable[[], object]) -> RequestError | None:
+    try:
+        ask()
     except RequestError as error:
-        assert 400 <= error.status < 500
+        return error
+    return None

@@ -1,4 +1,5 @@
 // A form for a new item, and a clock that stops when the others' answers hold it.
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { announce } from './announce';
 import { ask, path, query, type ApiError, type Item, type Status } from './api';
@@ -65,7 +66,7 @@ function Form({ status, example }: { status: Status; example: Item | null }) {
         <div class="row end"><button type="submit" class="primary" disabled={sent !== null && !seen.done}>Add it</button></div>
       </form>
       <Panel id="watch" title="What happens">
-        {sent === null ? <p class="small">Nothing yet. The clock starts when you press “Add it”.</p> : <Watch key={sent} id={sent} seen={seen} />}
+        <Watch key={sent ?? ''} id={sent} seen={seen} />
       </Panel>
     </div>
   );
@@ -85,12 +86,13 @@ function Field({ name, kind, hint, text, change }: { name: string; kind: Kind; h
   );
 }
 
-function Watch({ id, seen }: { id: string; seen: Seen }) {
+function Watch({ id, seen }: { id: string | null; seen: Seen }) {
   const [gone, setGone] = useState(false);
   const [problem, setProblem] = useState<ApiError | null>(null);
   useEffect(() => { if (seen.searchAfter !== null) announce(`${id} is found by search after ${time(seen.searchAfter)}`); }, [seen.searchAfter]);
   useEffect(() => { if (seen.neighborAfter !== null) announce(`${id} is found among similar items after ${time(seen.neighborAfter)}`); }, [seen.neighborAfter]);
   const remove = async () => {
+    if (id === null) return;
     try {
       await ask(path`/v1/items/${id}`, { method: 'DELETE' });
       setGone(true);
@@ -100,15 +102,16 @@ function Watch({ id, seen }: { id: string; seen: Seen }) {
     }
   };
   const refused = seen.problem !== null && seen.accepted === null;
+  const state = { idle: id === null, failed: refused, over: seen.done };
   return (
     <>
       <ol class="steps">
-        <Step done={seen.acceptedAfter} failed={refused} over={seen.done}>
+        <Step done={seen.acceptedAfter} {...state}>
           Accepted, and on disk
           {seen.accepted && <span class="small"> as number {seen.accepted.sequence}; the service worked for {time(seen.accepted.seconds)}</span>}
         </Step>
-        <Step done={seen.searchAfter} failed={refused} over={seen.done}>Found by search</Step>
-        <Step done={seen.neighborAfter} failed={refused} over={seen.done}>
+        <Step done={seen.searchAfter} {...state}>Found by search</Step>
+        <Step done={seen.neighborAfter} {...state}>
           {seen.neighbor ? <>Among what is like <ItemLink item={seen.neighbor} />, its nearest item</> : <>Among what is like its nearest item</>}
           {seen.neighborRank !== null && <span class="small"> at rank {seen.neighborRank}</span>}
         </Step>
@@ -116,7 +119,7 @@ function Watch({ id, seen }: { id: string; seen: Seen }) {
       {seen.accepted?.note && <p class="note">{seen.accepted.note}</p>}
       {seen.problem && <Problem problem={seen.problem} />}
       {problem && <Problem problem={problem} />}
-      {seen.accepted && !gone && (
+      {id !== null && seen.accepted && !gone && (
         <div class="row"><a class="button" href={link.item(id)}>Open it</a><button type="button" onClick={remove}>Delete it again</button></div>
       )}
       {gone && <p class="note good" role="status">Deleted. No answer holds it any more.</p>}
@@ -124,9 +127,11 @@ function Watch({ id, seen }: { id: string; seen: Seen }) {
   );
 }
 
-function Step({ done, failed, over, children }: { done: number | null; failed: boolean; over: boolean; children: preact.ComponentChildren }) {
-  const state = done !== null ? 'done' : failed || over ? 'missed' : 'waiting';
-  const word = done !== null ? time(done) : failed ? 'refused' : over ? 'not seen' : 'waiting';
+interface StepProps { done: number | null; idle: boolean; failed: boolean; over: boolean; children: ComponentChildren }
+
+function Step({ done, idle, failed, over, children }: StepProps) {
+  const state = done !== null ? 'done' : idle || failed || over ? 'missed' : 'waiting';
+  const word = done !== null ? time(done) : idle ? '' : failed ? 'refused' : over ? 'not seen' : 'waiting';
   return <li class={state}><span class="what">{children}</span><span class="when">{word}</span></li>;
 }
 

@@ -1,20 +1,33 @@
 // The map's frame: regl-scatterplot alone in a sandbox. regl writes its drawing code at run time, which a strict content
 // security policy forbids; here it may, where there is no network, no token and no text (docs/explorer.md).
-import createScatterplot from 'regl-scatterplot';
+import createScatterplot, { createRenderer } from 'regl-scatterplot';
 import type { FromFrame, ToFrame } from './map-messages';
 
 const STEP = 0.15; // of the view, for one press of an arrow key
+const NEAR = 0.3; // camera distance at a selected point; 1 shows all
+const MAX_SIDE = 4096; // pixels of the drawing; every WebGL can do that
 const canvas = document.querySelector('canvas')!;
 
-let category: Uint8Array = new Uint8Array();
+let points = { x: new Float32Array(), y: new Float32Array(), category: new Uint8Array() };
 let selected: number | null = null;
 
 function say(message: FromFrame): void {
   parent.postMessage(message, '*'); // the frame's origin is opaque, so it cannot know the page's; nothing secret is said
 }
 
+function where(point: number): [number, number] {
+  return [points.x[point]!, points.y[point]!];
+}
+
 function start(): void {
+  const renderer = createRenderer();
+  const fit = () => {
+    if (innerWidth && innerHeight) renderer.resize(Math.min(innerWidth, MAX_SIDE), Math.min(innerHeight, MAX_SIDE));
+  };
+  fit(); // its own size would end at what the system says is the screen, which is not true everywhere
+  new ResizeObserver(fit).observe(canvas); // before the plot's own observer, which draws
   const plot = createScatterplot({
+    renderer,
     canvas,
     width: 'auto',
     height: 'auto',
@@ -28,7 +41,7 @@ function start(): void {
     pointColor: ['#888888'],
     spatialIndexUseWorker: false,
     lassoOnLongPress: false,
-    keyMap: {} as never, // no lasso, no rotation
+    ...{ actionKeyMap: {} }, // no lasso, no rotation; not yet in the types
     deselectOnDblClick: false,
     deselectOnEscape: false,
   });
@@ -84,21 +97,22 @@ function start(): void {
     if (point === null) plot.deselect({ preventEvent: true });
     else {
       plot.select([point], { preventEvent: true });
-      if (zoom) await plot.zoomToPoints([point], { padding: 0.2, transition: false });
+      if (zoom) await plot.zoomToLocation(where(point), NEAR, { transition: false });
     }
     tellView();
   };
   const hear = async (message: ToFrame) => {
     if (message.type === 'points') {
-      category = message.category;
+      points = message;
       await plot.draw({ x: message.x, y: message.y, valueA: message.category }, { zDataType: 'categorical' });
       tellView();
     } else if (message.type === 'style') {
       plot.set({ pointColor: message.colors, pointColorActive: message.ring, pointColorHover: message.ring, backgroundColor: message.background });
+      document.body.style.background = message.background;
     } else if (message.type === 'select') await select(message.point, message.zoom);
     else if (message.type === 'only') {
       if (message.category === null) await plot.unfilter({ preventEvent: true });
-      else await plot.filter([...category.keys()].filter((point) => category[point] === message.category), { preventEvent: true });
+      else await plot.filter([...points.category.keys()].filter((point) => points.category[point] === message.category), { preventEvent: true });
     } else if (message.type === 'zoom') move(0, 0, message.factor);
     else plot.reset();
   };
@@ -111,9 +125,15 @@ function failed(error: unknown): void {
   say({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
 }
 
-try {
-  start();
-  say({ type: 'ready' });
-} catch (error) {
-  failed(error); // no WebGL
+/** Not before there is room: a canvas of no size cannot be drawn on. */
+function begin(): void {
+  if (!innerWidth || !innerHeight) return void addEventListener('resize', begin, { once: true });
+  try {
+    start();
+    say({ type: 'ready' });
+  } catch (error) {
+    failed(error); // no WebGL
+  }
 }
+
+begin();

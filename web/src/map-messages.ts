@@ -2,7 +2,7 @@
 export const N_COLORS = 8; // categories with a color of their own; the ninth is "other"
 
 export type ToFrame =
-  | { type: 'points'; x: Float32Array; y: Float32Array; category: Uint8Array } // x and y in [-1, 1], category in [0, N_COLORS]
+  | { type: 'points'; x: Float32Array<ArrayBuffer>; y: Float32Array<ArrayBuffer>; category: Uint8Array<ArrayBuffer> } // x and y in [-1, 1], category in [0, N_COLORS]
   | { type: 'style'; colors: string[]; ring: string; background: string } // N_COLORS + 1 colors as #rrggbb
   | { type: 'select'; point: number | null; zoom: boolean }
   | { type: 'only'; category: number | null }

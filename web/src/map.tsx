@@ -30,7 +30,7 @@ export function MapView({ id, status }: { id: string | null; status: Status | nu
         <div>
           <h1 tabIndex={-1}>Map of the catalogue</h1>
           <p class="lead">
-            {data ? `${figure(data.ids.length)} items` : 'The items'} as the model sees them: what lies close together is taken together.
+            {data ? `${figure(data.ids.length)} items` : 'The items'} as the model sees them: what lies close together tends to be taken together.
           </p>
         </div>
         {status && status.fields.length > 0 && (
@@ -45,12 +45,12 @@ export function MapView({ id, status }: { id: string | null; status: Status | nu
       </div>
       {problem && <Problem problem={problem} retry={field === undefined ? reload : clear} />}
       {!data && !problem && <div class="map-frame empty"><Loading rows={3} /></div>}
-      {data && points && <Chart key={data.field ?? ''} data={data} points={points} id={id} />}
+      {data && points && <Chart key={data.field ?? ''} field={data.field} points={points} id={id} />}
     </div>
   );
 }
 
-function Chart({ data, points, id }: { data: MapPoints; points: Cloud; id: string | null }) {
+function Chart({ field, points, id }: { field: string | null; points: Cloud; id: string | null }) {
   const dark = useDark();
   const frame = useRef<HTMLIFrameElement>(null);
   const [ready, setReady] = useState(false);
@@ -70,26 +70,26 @@ function Chart({ data, points, id }: { data: MapPoints; points: Cloud; id: strin
       else if (message.type === 'failed') setFailure(message.message);
       else if (message.type === 'over') setOver(message);
       else if (message.type === 'out') setOver(null);
-      else if (message.type === 'pick') go(link.item(data.ids[message.point]!));
+      else if (message.type === 'pick') go(link.item(points.ids[message.point]!));
       else if (message.type === 'view') setView(message);
     };
     addEventListener('message', hear);
     return () => removeEventListener('message', hear);
-  }, [data]);
+  }, [points]);
   useEffect(() => { if (ready) tell({ type: 'style', colors, ring: dark ? '#ffffff' : '#000000', background: hex(cssColor('--surface')) }); }, [ready, dark]);
   useEffect(() => { if (ready) tell({ type: 'points', x: points.x, y: points.y, category: points.category }); }, [ready, points]);
   useEffect(() => { if (ready) tell({ type: 'select', point: chosen, zoom: true }); }, [ready, points, chosen]);
   useEffect(() => { if (ready) tell({ type: 'only', category: only }); }, [ready, points, only]);
 
-  const name = (point: number) => data.titles[point] ?? data.ids[point]!;
+  const name = (point: number) => points.titles[point] ?? points.ids[point]!;
   return (
     <div class="map-columns">
       <div class="map-frame" data-ready={ready}>
         {failure === null
           ? <iframe ref={frame} src="/assets/map.html" sandbox="allow-scripts" title="Map of the catalogue; the lists beside it say the same in words" />
           : <div class="note"><p>The map needs WebGL, which this browser does not offer ({failure}). The list beside it does not.</p></div>}
-        {view.selected && chosen !== null && <span class="pin" style={place(view.selected)}>{name(chosen)}</span>}
-        {over && <span class="tip" style={place(over.at)}>{name(over.point)}</span>}
+        {view.selected && chosen !== null && <><span class="ring" style={place(view.selected)} /><span class="pin" style={place(view.selected)}>{name(chosen)}</span></>}
+        {over && <span class={over.at[1] < 48 ? 'tip below' : 'tip'} style={place(over.at)}>{name(over.point)}</span>}
         <div class="tools" role="group" aria-label="Map">
           <button type="button" aria-label="Zoom in" onClick={() => tell({ type: 'zoom', factor: 0.6 })}>+</button>
           <button type="button" aria-label="Zoom out" onClick={() => tell({ type: 'zoom', factor: 1.7 })}>−</button>
@@ -97,9 +97,9 @@ function Chart({ data, points, id }: { data: MapPoints; points: Cloud; id: strin
         </div>
       </div>
       <aside>
-        {id !== null && chosen === null && <p class="note">The item <code>{id}</code> is not on the map: it came after training, or lies outside the {figure(data.ids.length)} items shown.</p>}
+        {id !== null && chosen === null && <p class="note">The item <code>{id}</code> is not on the map: it came after training, or lies outside the {figure(points.ids.length)} items shown.</p>}
         <section aria-labelledby="legend-title">
-          <h2 id="legend-title">{data.field ?? 'Items'}</h2>
+          <h2 id="legend-title">{field ?? 'Items'}</h2>
           <ul class="legend">
             {points.legend.map((entry) => (
               <li key={entry.color}>
@@ -114,21 +114,21 @@ function Chart({ data, points, id }: { data: MapPoints; points: Cloud; id: strin
         </section>
         <section aria-labelledby="near-title">
           <h2 id="near-title">In the middle of the view</h2>
-          <Near data={data} points={points} center={view.center} only={only} colors={colors} />
+          <Near points={points} center={view.center} only={only} colors={colors} />
         </section>
       </aside>
     </div>
   );
 }
 
-function Near({ data, points, center, only, colors }: { data: MapPoints; points: Cloud; center: [number, number]; only: number | null; colors: string[] }) {
+function Near({ points, center, only, colors }: { points: Cloud; center: [number, number]; only: number | null; colors: string[] }) {
   const rows = useMemo(() => nearest(points, center, N_NEAR, only), [points, center[0], center[1], only]);
   return (
     <ol class="plain near">
       {rows.map((row) => (
         <li key={row}>
           <span class="swatch" style={{ background: colors[points.category[row]!]! }} />
-          <ItemLink item={{ id: data.ids[row]!, title: data.titles[row] ?? null }} />
+          <ItemLink item={{ id: points.ids[row]!, title: points.titles[row] ?? null }} />
         </li>
       ))}
     </ol>

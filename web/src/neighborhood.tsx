@@ -81,16 +81,17 @@ export function layout({ nodes, edges }: Neighborhood): Map<string, { x: number;
     if (hop > 1) ring.sort((a, b) => wish(a.id) - wish(b.id));
     ring.forEach((node, n) => {
       const angle = (2 * Math.PI * (n + (hop % 2 ? 0 : 0.5))) / ring.length - Math.PI / 2;
-      const radius = hop + (hop > 0 && ring.length > 8 && n % 2 ? 0.28 : 0); // two heights leave room for titles
+      const radius = hop + (hop === 1 && ring.length > 8 ? (n % 2 ? 0.4 : -0.1) : 0); // two heights leave room for titles
       if (hop > 0) angles.set(node.id, angle);
-      places.set(node.id, { x: 1.5 * radius * Math.cos(angle), y: -radius * Math.sin(angle) });
+      places.set(node.id, { x: 1.6 * radius * Math.cos(angle), y: -radius * Math.sin(angle) });
     });
   }
   return places;
 }
 
 function draw(box: HTMLElement, data: Neighborhood): Sigma {
-  const color = { ink: cssColor('--ink'), line: cssColor('--edge'), center: cssColor('--accent'), near: cssColor('--walk'), far: cssColor('--walk-far'), surface: cssColor('--surface') };
+  const color = { ink: cssColor('--ink'), line: cssColor('--edge'), center: cssColor('--accent'), near: cssColor('--walk'), far: cssColor('--walk-far'), surface: cssColor('--surface'), ground: cssColor('--ground') };
+  const wide = box.clientWidth > 560;
   const graph = new Graph();
   const places = layout(data);
   const mostVisits = Math.max(...data.nodes.filter((node) => node.hop > 0).map((node) => node.visits), 1e-9);
@@ -98,22 +99,41 @@ function draw(box: HTMLElement, data: Neighborhood): Sigma {
     if (graph.hasNode(node.id)) continue;
     graph.addNode(node.id, {
       ...places.get(node.id)!,
-      label: shorten(node.title ?? node.id),
+      label: shorten(node.title ?? node.id, wide ? 30 : 16),
+      forceLabel: node.hop <= 1,
+      zIndex: 2 - node.hop,
       size: node.hop === 0 ? 14 : 4 + 10 * Math.sqrt(node.visits / mostVisits),
       color: node.hop === 0 ? color.center : node.hop === 1 ? color.near : color.far,
     });
   }
   const mostWeight = Math.max(...data.edges.map((edge) => edge.weight), 1e-9);
-  const heavy = [...data.edges].sort((a, b) => b.weight - a.weight)[Math.min(7, data.edges.length - 1)]?.weight ?? 0;
-  for (const { source, target, weight } of data.edges) {
+  const first = data.edges.filter((edge) => edge.source === data.nodes[0]!.id).sort((a, b) => b.weight - a.weight);
+  const labelled = new Set(first.slice(0, wide ? 6 : 3));
+  for (const edge of data.edges) {
+    const { source, target, weight } = edge;
     if (source === target || !graph.hasNode(source) || !graph.hasNode(target) || graph.hasEdge(source, target)) continue;
-    const label = weight >= heavy ? figure(Number(weight.toPrecision(2))) : '';
-    graph.addEdge(source, target, { size: 0.6 + 4 * (weight / mostWeight), color: color.line, label, forceLabel: weight >= heavy });
+    const label = labelled.has(edge) ? figure(Number(weight.toPrecision(2))) : '';
+    graph.addEdge(source, target, { size: 0.6 + 4 * (weight / mostWeight), color: color.line, label, forceLabel: label !== '' });
   }
   const sigma = new Sigma(graph, box, {
-    labelColor: { color: color.ink }, labelSize: 12, labelFont: 'system-ui, sans-serif', labelRenderedSizeThreshold: 0, labelDensity: 4, labelGridCellSize: 40,
+    labelColor: { color: color.ink }, labelSize: 12, labelFont: 'system-ui, sans-serif', labelRenderedSizeThreshold: Infinity, // only the forced ones; the others when pointed at
+   
     renderEdgeLabels: true, edgeLabelSize: 10, edgeLabelColor: { color: color.ink }, edgeLabelFont: 'system-ui, sans-serif',
     stagePadding: 48, enableCameraZooming: false, enableCameraPanning: false, zIndex: true,
+    defaultDrawNodeLabel: (context, node, settings) => {
+      if (!node.label) return;
+      const left = node.x < box.clientWidth / 2 - 1;
+      context.font = `${settings.labelSize}px ${settings.labelFont}`;
+      context.textAlign = left ? 'right' : 'left';
+      context.lineJoin = 'round';
+      context.lineWidth = 3;
+      context.strokeStyle = color.ground;
+      context.fillStyle = color.ink;
+      const at = [node.x + (left ? -1 : 1) * (node.size + 4), node.y + 4] as const;
+      context.strokeText(node.label, ...at);
+      context.fillText(node.label, ...at);
+      context.textAlign = 'left';
+    },
     defaultDrawNodeHover: (context, node, settings) => {
       context.font = `600 ${settings.labelSize}px ${settings.labelFont}`;
       const text = node.label ?? '';
@@ -135,6 +155,6 @@ function draw(box: HTMLElement, data: Neighborhood): Sigma {
   return sigma;
 }
 
-function shorten(text: string): string {
-  return text.length > 28 ? `${text.slice(0, 27)}…` : text;
+function shorten(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }

@@ -4,25 +4,36 @@ import { N_COLORS } from './map-messages';
 
 export interface Legend { name: string; n: number; color: number } // color: index into categoryColors
 
-export interface Cloud { x: Float32Array; y: Float32Array; category: Uint8Array; legend: Legend[]; row: Map<string, number> }
+export interface Cloud {
+  ids: string[];
+  titles: (string | null)[];
+  x: Float32Array<ArrayBuffer>;
+  y: Float32Array<ArrayBuffer>;
+  category: Uint8Array<ArrayBuffer>;
+  legend: Legend[];
+  row: Map<string, number>; // by id
+}
 
-/** The points within [-1, 1], the greatest categories first, and all small ones as one. */
+/** The points within [-1, 1], with the greatest categories by themselves and all small ones as one, drawn below the others. */
 export function cloud(points: MapPoints): Cloud {
-  const { x, y } = unit(points.x, points.y);
   const counts = new Array<number>(points.categories.length).fill(0);
   for (const c of points.category) if (c >= 0) counts[c]!++;
   const order = [...counts.keys()].sort((a, b) => counts[b]! - counts[a]!);
   const colored = order.slice(0, N_COLORS);
   const color = new Map(colored.map((c, rank) => [c, rank]));
-  const category = Uint8Array.from(points.category, (c) => color.get(c) ?? N_COLORS);
+  const unordered = points.category.map((c) => color.get(c) ?? N_COLORS);
+  const drawn = [...unordered.keys()].filter((row) => unordered[row] === N_COLORS).concat([...unordered.keys()].filter((row) => unordered[row]! < N_COLORS));
+  const taken = <T,>(values: T[]): T[] => drawn.map((row) => values[row]!);
+  const category = Uint8Array.from(taken(unordered));
   const legend = colored.map((c, rank) => ({ name: points.categories[c]!, n: counts[c]!, color: rank }));
   const n = category.filter((c) => c === N_COLORS).length;
   const many = points.categories.length - colored.length;
   if (n) legend.push({ name: many > 0 ? `other (${many} more)` : points.field === null ? 'all items' : 'without one', n, color: N_COLORS });
-  return { x, y, category, legend, row: new Map(points.ids.map((id, row) => [id, row])) };
+  const ids = taken(points.ids);
+  return { ids, titles: taken(points.titles), ...unit(taken(points.x), taken(points.y)), category, legend, row: new Map(ids.map((id, row) => [id, row])) };
 }
 
-function unit(xs: number[], ys: number[]): { x: Float32Array; y: Float32Array } {
+function unit(xs: number[], ys: number[]): Pick<Cloud, 'x' | 'y'> {
   const range = (values: number[]) => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)] as const, [Infinity, -Infinity] as const);
   const [left, right] = range(xs);
   const [bottom, top] = range(ys);

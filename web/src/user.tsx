@@ -4,7 +4,7 @@ import { path, query, type Answers, type Ranked, type Reasons, type User } from 
 import { Bar, ItemLink, Loading, Panel, Problem, figure, useLoad } from './parts';
 import { go, link } from './router';
 
-const N_HISTORY = 40;
+const N_HISTORY = 15; // shown at first
 
 export function UserView({ id }: { id: string | null }) {
   if (id === null || id === '') return <Ask />;

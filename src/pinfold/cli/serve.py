@@ -8,10 +8,12 @@ from cyclopts import Parameter
 from pinfold.cli.app import app
 from pinfold.serving.limits import ServeConfig
 
+DEFAULTS = ServeConfig()
+
 
 @app.command
 def serve(artifact: Path, *, state: str | None = None,
-          config: Annotated[ServeConfig, Parameter(name="*")] = ServeConfig()) -> None:  # fmt: skip
+          config: Annotated[ServeConfig, Parameter(name="*")] = DEFAULTS) -> None:  # fmt: skip
     """Serve an artifact over HTTP: recommendations, similar items, new items and events, a page to look around.
 
     What is told to it is on disk before it is acknowledged. It listens on this machine alone unless it has tokens:

@@ -186,7 +186,9 @@ def stored_index(items: Floats, config: IndexConfig, clusters: Clusters | None, 
         else:
             _add(index, block, np.arange(start, start + len(block)), clusters.lists[part].astype(np.int64))
     effort = {"flat": 1, "ivf": config.probes or 1, "hnsw": config.ef or K}[kind]
-    return FaissIndex(index, items, Shape(kind, config.bits, effort, of_directions), clusters and clusters.lists)
+    return FaissIndex(
+        index, items, Shape(kind, config.bits, effort, of_directions), None if clusters is None else clusters.lists
+    )
 
 
 def with_effort(index: FaissIndex, config: IndexConfig, questions: Questions) -> FaissIndex:

@@ -30,9 +30,9 @@ class ExactIndex:
             raise ValueError(f"queries must have shape (B, {self._items.shape[1]}), got {queries.shape}")
         check_asked(len(queries), len(self._items), k, exclude, allowed)
         if allowed is not None and 2 * int(np.count_nonzero(allowed)) < len(self._items):
-            rows = np.flatnonzero(allowed)
-            few = ExactIndex(self._items[rows])
-            return renamed(few.search(queries, k, None if exclude is None else within(exclude, allowed, rows)), rows)
+            few = np.flatnonzero(allowed)
+            left = None if exclude is None else within(exclude, allowed, few)
+            return renamed(ExactIndex(self._items[few]).search(queries, k, left), few)
         ids = np.empty((len(queries), k), np.int32)
         scores = np.empty((len(queries), k), np.float32)
         size = block_rows(len(self._items))

@@ -60,8 +60,15 @@ class FaissIndex:
         return FaissIndex(self._index, self._vectors, replace(self.shape, effort=effort), self._lists)
 
     def write(self, path: Path) -> None:
-        """Write what faiss holds as a file; the vectors are not in it where it has 8 bits."""
-        faiss.write_index(self._index, str(path))
+        """Write what faiss holds as a file.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:  # of faiss, whatever it was
+            raise OSError(f"{path.name}: cannot be written: {error}") from error
 
     def search(self, queries: Floats, k: int, exclude: Csr | None = None, allowed: Bools | None = None) -> TopK:
         """The K best items of each query (B, D) among those that are looked at; of equal ones the lower row is first.
@@ -101,8 +108,8 @@ class FaissIndex:
         gone = ids < 0 if exclude is None else (ids < 0) | held(exclude, ids)
         scores[gone] = -np.inf
         order = np.lexsort((ids, -scores), axis=1)
-        ids, scores, gone = (np.take_along_axis(values, order, axis=1) for values in (ids, scores, gone))
-        return dropped(TopK(ids.astype(np.int32), scores), gone, k)
+        best = TopK(np.take_along_axis(ids, order, axis=1).astype(np.int32), np.take_along_axis(scores, order, axis=1))
+        return dropped(best, np.take_along_axis(gone, order, axis=1), k)
 
     def _scored(self, queries: Floats, ids: Longs) -> Floats:
         """The products of queries (B, D) with the vectors of `ids` (B, N); anything beside -1."""

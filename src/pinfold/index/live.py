@@ -191,7 +191,7 @@ class LiveIndex:
 
 def best_of(one: TopK, other: TopK) -> TopK:
     """The K best of two answers (B, K) that share no rows; of equal scores the lower row comes first."""
-    ids, scores = (np.concatenate(pair, axis=1) for pair in ((one.ids, other.ids), (one.scores, other.scores)))
+    ids, scores = np.concatenate([one.ids, other.ids], axis=1), np.concatenate([one.scores, other.scores], axis=1)
     order = np.lexsort((ids, -scores), axis=1)[:, : one.ids.shape[1]]
     return TopK(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1))
 

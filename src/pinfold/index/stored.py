@@ -1,4 +1,4 @@
-"""The indexes in an artifact: files of faiss, which any number of processes map, and what they were measured to find."""
+"""The indexes in an artifact: files of faiss, mapped by all who answer, and what they were measured to find."""
 
 import time
 from dataclasses import asdict

@@ -6,6 +6,8 @@ from numba import njit
 from pinfold.arrays import Bools, Doubles, Floats, Ints
 from pinfold.kernels.parallel import over_rows
 
+ZERO = float(np.float32(1e-35))  # what LightGBM takes for 0
+
 
 def tree_sums(
     table: Floats, roots: Ints, features: Ints, thresholds: Doubles, left: Ints, right: Ints, nan_left: Bools,
@@ -35,6 +37,8 @@ def _sums(
             node = root
             while features[node] >= 0:
                 number = np.float64(numbers[features[node]])
+                if abs(number) <= ZERO:
+                    number = 0.0
                 lower = nan_left[node] if np.isnan(number) else number <= thresholds[node]
                 node = left[node] if lower else right[node]
             total += values[node]

@@ -6,6 +6,7 @@ from pinfold.embedding.artifact import Artifact
 from pinfold.graph.bipartite import BipartiteGraph, build_graph
 from pinfold.index.interface import Recommender
 from pinfold.index.recommender import recommender
+from pinfold.index.stored import open_indexes
 from pinfold.ranking.store import open_ranker
 from pinfold.ranking.two_stage import Ranker, Stages, TwoStageRecommender, item_content
 
@@ -17,7 +18,7 @@ def open_recommender(path: Path, artifact: Artifact) -> Recommender:
         ArtifactError: the ranker is damaged, or of another version.
     """
     graph = build_graph(artifact.known())
-    stage_one = recommender(artifact.learned, graph.user_items)
+    stage_one = recommender(artifact.learned, graph.user_items, open_indexes(path, artifact.learned))
     ranker = open_ranker(path, graph.n_users, graph.n_items)
     return stage_one if ranker is None else two_stages(stage_one, ranker, artifact, graph)
 

@@ -46,22 +46,23 @@ def from_table(table: Floats) -> ItemStatistics:
 def item_statistics(events: Interactions) -> ItemStatistics:
     """The numbers of every item from these events alone, which must all lie before what they are to predict.
 
-    A window that would begin within events of one time begins after them, so ties never count as news.
+    Of a window that begins within events of one time all of these count.
     """
     n_items, n = events.n_items, len(events)
     counts = np.bincount(events.items, minlength=n_items).astype(np.float32)
     unknown = np.full(n_items, np.nan, np.float32)
     if not events.timed:
         return ItemStatistics(counts, np.full((n_items, len(WINDOWS)), np.nan, np.float32), unknown, unknown)
-    later = later_share(events.times, events.times)
-    recent = [np.bincount(events.items[later < share], minlength=n_items) for share in WINDOWS]
+    behind = _n_later(events.times, events.times)
+    recent = [np.bincount(events.items[behind < max(round(share * n), 1)], minlength=n_items) for share in WINDOWS]
+    later = behind / n
     last, first = np.full(n_items, np.inf), np.full(n_items, -np.inf)
     np.minimum.at(last, events.items, later)
     np.maximum.at(first, events.items, later)
     met = counts > 0
     return ItemStatistics(
         counts,
-        np.column_stack(recent).astype(np.float32) if n else np.zeros((n_items, len(WINDOWS)), np.float32),
+        np.column_stack(recent).astype(np.float32),
         np.where(met, last, np.nan).astype(np.float32),
         np.where(met, first, np.nan).astype(np.float32),
     )
@@ -69,8 +70,11 @@ def item_statistics(events: Interactions) -> ItemStatistics:
 
 def later_share(times: Longs, asked: Longs) -> Doubles:
     """Which share of the events with these times (E,) came after each of the asked times (n,)."""
-    ordered = np.sort(times)
-    return np.asarray(1 - np.searchsorted(ordered, asked, side="right") / max(len(ordered), 1), np.float64)
+    return _n_later(times, asked) / max(len(times), 1)
+
+
+def _n_later(times: Longs, asked: Longs) -> Longs:
+    return np.asarray(len(times) - np.searchsorted(np.sort(times), asked, side="right"), np.int64)
 
 
 def latest_items(events: Interactions, n: int) -> Csr | None:

@@ -83,7 +83,8 @@ def read_ranker(folder: Folder, n_users: int, n_items: int) -> Ranker | None:
 
 def _forest(folder: Folder) -> Forest:
     """The trees; absurd ones are refused, so that no answer reads outside them or goes round in them."""
-    arrays = {name: folder.array(f"{PREFIX}_forest_{name}.npy", dtype, -1) for name, dtype in ARRAYS.items()}
+    # copies, small ones: the kernel is compiled once for arrays that may be written, and again for those that may not
+    arrays = {name: np.array(folder.array(f"{PREFIX}_forest_{name}.npy", dtype, -1)) for name, dtype in ARRAYS.items()}
     try:
         forest = Forest(**arrays)
     except (TypeError, ValueError) as error:

@@ -3,11 +3,12 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from pinfold.arrays import Bools, Strings
+from pinfold.arrays import Bools, Longs, Strings
 from pinfold.data.tables import Table
 from pinfold.data.vocab import Vocab
 from pinfold.errors import DataError, did_you_mean
@@ -16,6 +17,7 @@ from pinfold.serving.views import Named, Origin
 
 TITLES = ("title", "name", "description")
 ALWAYS = ("title", "available")  # attributes that any item may have, whatever the table's columns are
+LOOKED_AT = 1000
 NEAR = 200_000  # ids among which a near one is looked for
 
 
@@ -34,8 +36,9 @@ class Catalogue:
     One thread writes while others read: a row is complete before its id leads to it.
     """
 
-    def __init__(self, items: Vocab, table: Table) -> None:
-        self._items, self._columns = items, Columns(table)
+    def __init__(self, items: Vocab, table: Table, counts: Longs) -> None:
+        """`counts` (I,): how many users have each item."""
+        self._items, self._columns, self._counts = items, Columns(table), counts
         self._titles: Strings | None = table.titles()
         self._ids: list[str] = []
         self._rows: dict[str, int] = {}
@@ -166,14 +169,17 @@ class Catalogue:
         return allowed
 
     def search(self, text: str, k: int) -> list[Named]:
-        """Up to K items whose id or title holds the text, those that begin with it first; capitals do not count."""
-        found: dict[int, None] = {}
-        for row in self._holding(text.casefold()):
-            if row not in self._gone:
-                found[row] = None
-            if len(found) >= k:
-                break
-        return [self.named(row) for row in found]
+        """Up to K items whose id or title holds the text: what came since, what begins with it, what many users have.
+
+        Capitals do not count. Of very many that hold it, the first LOOKED_AT in the catalogue are looked at.
+        """
+        wanted = text.casefold()
+        found = dict.fromkeys(islice((row for row in self._holding(wanted) if row not in self._gone), LOOKED_AT))
+        return [self.named(row) for row in sorted(found, key=lambda row: self._place(row, wanted))[:k]]
+
+    def _place(self, row: int, wanted: str) -> tuple[bool, bool, int]:
+        begins = any(text.casefold().startswith(wanted) for text in (self.id(row), self.title(row) or ""))
+        return row not in self._later, not begins, -int(self._counts[row]) if row < self.n_old else 0
 
     def _holding(self, wanted: str) -> Iterator[int]:
         """Rows whose text holds `wanted`: what came since, then old ones that begin with it, then the others."""

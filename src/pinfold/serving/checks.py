@@ -113,6 +113,8 @@ def parse_name(raw: bytes, limits: Limits) -> str:
 
 def checked_id(name: str, text: object, limits: Limits) -> str:
     """An id: text of 1 to `max_id` bytes in UTF-8."""
+    if isinstance(text, str) and text.isascii() and 0 < len(text) <= limits.max_id and "\0" not in text:
+        return text  # nearly every id
     if not isinstance(text, str):
         raise _wrong(name, "an id, which is text", text)
     if not text:

@@ -1,6 +1,7 @@
 """A generation: model, ids, features, graph, indexes and options of one artifact, loaded once and never changed."""
 
 import hashlib
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pinfold.index.interface import Indexes, Recommender
 from pinfold.index.recommender import recommender
 from pinfold.index.stored import open_indexes
 from pinfold.serving.embedder import Embedder, embedder_of
+from pinfold.serving.filters import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Generation:
     created: float  # unix seconds: what was accepted later, training did not know
     artifact: Artifact
     seen: Csr  # (U, I) what users have
-    indexes: Indexes
+    indexes: Indexes | None  # None: the model has no vectors
     recommender: Recommender
     embedder: Embedder
     model: str
@@ -62,12 +64,12 @@ def load_generation(path: Path) -> Generation:
 
 def model_of(artifact: Artifact) -> str:
     """The name of the artifact's model."""
-    import tomllib
-
     return str(tomllib.loads(artifact.run).get("model", {}).get("name", type(artifact.learned).__name__))
 
 
 def warm(generation: Generation) -> None:
     """Ask once, so that nobody who asks later waits for what is loaded or compiled at first use."""
-    if len(generation.artifact.items):
+    artifact = generation.artifact
+    if len(artifact.items):
         generation.recommender.similar(np.zeros(1, np.int32), 1)
+        generation.embedder(Columns(artifact.item_table).row(0), artifact.users.all[:1].tolist())

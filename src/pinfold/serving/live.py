@@ -27,7 +27,7 @@ class Live:
     def __init__(self, generation: Generation) -> None:
         artifact = generation.artifact
         self.generation = generation
-        self.items = Catalogue(artifact.items, artifact.item_table)
+        self.items = Catalogue(artifact.items, artifact.item_table, artifact.graph.item_users.degrees())
         self.answers: Answerer = answerer(artifact, generation.indexes, generation.recommender)
         self.n_events = 0
         self._notes: dict[int, str] = {}  # rows that cannot be found, and why

@@ -14,7 +14,7 @@ from pinfold.serving.app import build_app
 from pinfold.serving.limits import ServeConfig
 from pinfold.serving.page import read_page
 from pinfold.serving.service import Service
-from pinfold.serving.store import open_store
+from pinfold.serving.sql_store import open_store
 from pinfold.serving.tokens import read_tokens
 
 DATABASE = "pinfold.db"

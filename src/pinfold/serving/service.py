@@ -176,7 +176,7 @@ class Service:
             n_items=len(items) - len(items.all_gone()),
             n_users=live.n_users,
             n_fresh=items.n_fresh,
-            n_deleted=len(items.all_gone()),
+            n_deleted=items.n_gone,
             n_events=live.n_events,
             fields=items.fields,
             freshness=self._freshness(),

@@ -20,14 +20,25 @@ from pinfold.serving import journal
 from pinfold.serving import vectors as vector_tables
 from pinfold.serving.database import Database, refusals
 from pinfold.serving.schema import VERSION_KEY, Totals, prepare, read_meta, read_totals, write_meta, write_totals
-from pinfold.serving.store import Entry, EventEntry, ItemEntry, NewEvent, check_finite, check_id, to_json
+from pinfold.serving.store import Entry, EventEntry, ItemEntry, NewEvent, Store, check_finite, check_id, to_json
+
+
+def open_store(place: str | Path) -> Store:
+    """The store at a path, `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`; made if it is not there.
+
+    One server at a time: the store belongs to this process until `close`, or until the process ends in whatever way.
+
+    Raises:
+        StoreError: the place cannot be used, is in use, is damaged, or was written by a newer Pinfold.
+    """
+    return SqlStore(_open_database(place))
 
 
 class SqlStore:
     """A `Store` in a SQLite file or a PostgreSQL database."""
 
-    def __init__(self, place: str | Path) -> None:
-        self._database = open_database(place)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._turn = Lock()
         self._closed = False
         self._owner = secrets.token_hex(8)
@@ -136,8 +147,12 @@ class SqlStore:
         options = {"writes": True} if writes else dict(self._database.snapshot)
         with refusals(place, self._database.driver_error), self._database.engine.connect() as connection:
             connection.execution_options(**options)
-            with connection.begin():
-                yield connection
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if self._closed:
+                    connection.detach()  # the pool that it came from has gone
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[Connection, Totals]]:
@@ -155,12 +170,7 @@ class SqlStore:
             self._database.mark(found.commits)
 
 
-def open_database(place: str | Path) -> Database:
-    """The database at a path or URL, locked for this process.
-
-    Raises:
-        StoreError: it cannot be used.
-    """
+def _open_database(place: str | Path) -> Database:
     if isinstance(place, Path) or "://" not in place:
         url = None
         path = Path(place)

@@ -1,6 +1,6 @@
 """What a service was told, kept on disk: items and events in the order in which they were accepted.
 
-`Store` is the interface; `open_store` opens a SQLite file or a PostgreSQL database (`sql_store.py`, one code for both).
+`Store` is the interface; `open_store` in `sql_store.py` opens one in a SQLite file or a PostgreSQL database.
 Every entry has a sequence: whole numbers from 1 that rise in the order of acceptance and are never given twice. An item
 keeps its newest entry only, a deleted one stays as an entry that says so; events are never changed.
 """
@@ -114,19 +114,6 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of the database. Entries that are being streamed end with a StoreError."""
-
-
-def open_store(place: str) -> Store:
-    """The store at a path, `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`; made if it is not there.
-
-    One server at a time: the store belongs to this process until `close`, or until the process ends in whatever way.
-
-    Raises:
-        StoreError: the place cannot be used, is in use, is damaged, or was written by a newer Pinfold.
-    """
-    from pinfold.serving.sql_store import SqlStore  # SQLAlchemy takes .2 s to import
-
-    return SqlStore(place)
 
 
 def check_id(name: str, text: object) -> str:

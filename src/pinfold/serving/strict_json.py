@@ -26,8 +26,10 @@ def parse_json(raw: bytes | str, max_depth: int, where: str) -> Any:
             NaN and infinities, whole numbers beyond 64 bits and others beyond float64, NUL and lone surrogates in
             texts and names, and more than `max_depth` lists and objects inside each other.
     """
+    flaws = _Flaws()
     try:
-        value = _DECODER.decode(raw.decode() if isinstance(raw, bytes) else raw)
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        value = flaws.decoder().decode(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise RequestError(400, f"{where}: not JSON: {error.msg} at {place}", where) from None
@@ -35,6 +37,8 @@ def parse_json(raw: bytes | str, max_depth: int, where: str) -> Any:
         raise RequestError(400, f"{where}: not UTF-8 at byte {error.start}", where) from None
     except RecursionError:
         raise RequestError(422, _too_deep(where, max_depth), where) from None
+    if not flaws.any and "\\u" not in text and text_flaw(text) is None and not _is_deeper(value, max_depth):
+        return value  # without an escape no text holds what cannot be kept; most requests end here
     found = _find(value, max_depth)
     if found is not None:
         path, why = found
@@ -57,6 +61,14 @@ def text_flaw(text: str) -> str | None:
 def named(name: str) -> str:
     """The name of a field as part of a path; a strange or long one shortened, without what a terminal obeys."""
     return name if name.isidentifier() and len(name) <= 40 else ascii(name[:40])
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether more than `depth` lists and objects are inside each other."""
+    if type(value) is not dict and type(value) is not list:
+        return False
+    inside = value.values() if type(value) is dict else value
+    return depth == 0 or any(_is_deeper(one, depth - 1) for one in inside if type(one) is dict or type(one) is list)
 
 
 def _find(value: Any, depth: int) -> tuple[str, str] | None:
@@ -93,30 +105,39 @@ def _too_deep(where: str, max_depth: int) -> str:
     return f"{where}: more than {max_depth} lists and objects inside each other"
 
 
-def _whole(text: str) -> int | _Flaw:
-    if len(text) > MAX_DIGITS or not LOW <= (number := int(text)) <= HIGH:  # int() of many digits takes long
-        return _Flaw("a whole number beyond 64 bits")
-    return number
+class _Flaws:
+    """What the parser calls for numbers and objects; it notes whether any could not be taken."""
 
+    __slots__ = ("any",)
 
-def _real(text: str) -> float | _Flaw:
-    number = float(text)
-    return number if math.isfinite(number) else _Flaw("a number beyond 64-bit floating point")
+    def __init__(self) -> None:
+        self.any = False
 
+    def decoder(self) -> json.JSONDecoder:
+        return json.JSONDecoder(
+            object_pairs_hook=self._object, parse_int=self._whole, parse_float=self._real, parse_constant=self._constant
+        )
 
-def _constant(text: str) -> _Flaw:
-    return _Flaw(f"{text} is not a number in JSON")
+    def _flaw(self, why: str) -> _Flaw:
+        self.any = True
+        return _Flaw(why)
 
+    def _whole(self, text: str) -> int | _Flaw:
+        if len(text) > MAX_DIGITS or not LOW <= (number := int(text)) <= HIGH:  # int() of many digits takes long
+            return self._flaw("a whole number beyond 64 bits")
+        return number
 
-def _object(pairs: list[tuple[str, Any]]) -> Any:
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    seen: set[str] = set()
-    twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-    return _Flaw(f"{named(twice)} stands twice in one object")
+    def _real(self, text: str) -> float | _Flaw:
+        number = float(text)
+        return number if math.isfinite(number) else self._flaw("a number beyond 64-bit floating point")
 
+    def _constant(self, text: str) -> _Flaw:
+        return self._flaw(f"{text} is not a number in JSON")
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_whole, parse_float=_real, parse_constant=_constant, strict=True
-)
+    def _object(self, pairs: list[tuple[str, Any]]) -> Any:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        return self._flaw(f"{named(twice)} stands twice in one object")
