@@ -107,7 +107,7 @@ def rank_part(
     content = item_content(learned, encoders)
     stage_one = recommender(learned, graph.user_items)
     stages = Stages(stage_one, learned, graph, statistics, latest, config.candidates, content=content)
-    targets = _rows(part, users)
+    targets = rows_of(part, users)
     with progress.task("candidates", len(users)) as task:
         lists = gather(stages, part, users, targets, task.advance)
     gathered = time.perf_counter()
@@ -182,7 +182,7 @@ def _chosen(part: Part, config: RankerConfig, seed: int) -> Ints:
     return np.sort(np.random.default_rng([seed, 0x0A5C]).choice(users, config.users, replace=False))
 
 
-def _rows(part: Part, users: Ints) -> Csr:
+def rows_of(part: Part, users: Ints) -> Csr:
     """What each of these users takes (Q, I)."""
     target = part.target
     all_users = from_pairs(target.users, target.items, target.weights, (target.n_users, target.n_items))

@@ -147,7 +147,7 @@ def test_a_user_is_opened_by_id(page: Page, fake: Fake) -> None:
 
 def test_an_item_is_added_watched_and_deleted(page: Page, fake: Fake) -> None:
     page.goto(f"{fake.address}/#/add")
-    page.get_by_label("Copy the attributes of").fill("compiler 1")
+    page.get_by_role("combobox", name="Copy the attributes of").fill("compiler 1")
     page.get_by_role("option").first.click()
     expect(page.get_by_label("section")).to_have_value("python")
     page.get_by_label("Id", exact=True).fill("my/new item")
@@ -160,8 +160,8 @@ def test_an_item_is_added_watched_and_deleted(page: Page, fake: Fake) -> None:
         expect(steps.nth(step).locator(".when")).to_have_text(re.compile(r"^[\d.]+ m?s$"))
     expect(steps.nth(2)).to_contain_text("at rank 1")
     assert fake.world.put["my/new item"] == {
-        "title": "small compiler 1", "section": "python", "size": 12.5,
-        "tags": ["role::program", "works-with::editor"],
+        "title": "fast compiler 1", "section": "python", "size": 12.5,
+        "tags": ["role::program", "works-with::parser"],
     }  # fmt: skip
     page.get_by_role("button", name="Delete it again").click()
     expect(page.locator("main")).to_contain_text("Deleted.")

@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestLiveIndex = Machine.TestCase
-TestLiveIndex.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLiveIndex.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 
 
 def test_many_changes_of_few_rows_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,33 +154,39 @@ def test_what_is_no_vector_of_a_row_changes_nothing(row: int, vector: Floats, me
     assert (live.n_rows, live.n_delta) == (5, 0)
 
 
+def faults(found: TopK) -> list[str]:
+    """What is wrong with answers from which 3 has gone for ever, and in which 7 is near one of the two queries."""
+    wrong = []
+    for ids, scores in zip(found.ids, found.scores, strict=True):
+        kept = ids[ids >= 0]
+        if len(np.unique(kept)) != len(kept):
+            wrong.append("an item twice")
+        if (kept == 7).sum() != 1 or (kept == 3).any():
+            wrong.append("7 lost or 3 back")
+        if (np.diff(scores[ids >= 0]) > 0).any():
+            wrong.append("order")
+    return wrong if (found.ids[:, 0] == 7).sum() == 1 else [*wrong, "7 in both places or in neither"]
+
+
 def test_readers_beside_a_writer_see_whole_changes() -> None:
     """The writer moves one item to and fro, renews others and lets the delta grow: each search finds each once."""
     items = floats(300, DIM)
     live = LiveIndex(build_index(items, IndexConfig(kind="ivf", lists=4, probes=4), 0), items)
-    place = np.array([[100, 0, 0, 0], [0, 100, 0, 0]], np.float32)
-    live.put(7, place[0])
+    places = np.array([[100, 0, 0, 0], [0, 100, 0, 0]], np.float32)
     wrong: list[str] = []
     done = threading.Event()
 
     def read() -> None:
         while not done.is_set():
-            found = live.search(place, 400)
-            for ids, scores in zip(found.ids, found.scores, strict=True):
-                kept = ids[ids >= 0]
-                if len(np.unique(kept)) != len(kept) or (kept == 7).sum() != 1 or (kept == 3).any():
-                    wrong.append(f"{len(kept)} {np.bincount(kept).max()} {(kept == 7).sum()} {(kept == 3).sum()}")
-                if (np.diff(scores[ids >= 0]) > 0).any():
-                    wrong.append("order")
-            if (found.ids[:, 0] == 7).sum() != 1:  # near one of the two places, and only one
-                wrong.append("both or neither")
+            wrong.extend(faults(live.search(places, 400)))
 
+    live.put(7, places[0])
     live.delete(3)
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for step in range(3000):
-        live.put(7, place[step % 2])
+    for step in range(2000):
+        live.put(7, places[step % 2])
         live.put(10 + step % 350, floats(DIM, seed=step))
         if step % 3 == 0:
             live.delete(10 + (step * 7) % 290)

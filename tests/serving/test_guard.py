@@ -223,6 +223,18 @@ def test_every_answer_has_its_headers(path: str, headers: tuple[tuple[bytes, byt
     assert ("worker-src 'self' blob:" in policy) == (path in ("/", "/assets/a.js", "/healthz"))
 
 
+def test_the_application_may_say_another_policy_or_that_a_file_lasts() -> None:
+    own = {"content-security-policy": "sandbox", "cache-control": "max-age=9"}
+
+    async def asset(request: Request) -> Response:
+        return Response(headers=own)
+
+    app = Guard(Route("/assets/map.html", asset), ServeConfig(), TOKENS, Metrics())
+    answer = ask(app, "GET", "/assets/map.html")
+    assert {name: answer.headers[name] for name in own} == own
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_what_fails_inside_is_logged_and_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         answer = ask(guard(), "GET", "/fails", headers=bearer(READ))

@@ -17,15 +17,15 @@ from sqlalchemy import Engine, event
 
 from pinfold.errors import StoreError
 from pinfold.serving.sql_store import SqlStore, open_store
-from pinfold.serving.store import Entry, NewEvent, Store
+from pinfold.serving.store import Entry, EventEntry, NewEvent, Store
 
 
-def filled(place: str | Path, n: int = 20) -> list[Entry]:
+def filled(place: str | Path, n: int = 6) -> list[Entry]:
     """A closed store that holds something, and what it holds."""
     store = open_store(place)
     for k in range(n):
         store.put_item(f"item{k}", {"title": f"Title {k}"}, [f"user{k % 3}"], k, ("g", np.ones(3, np.float32)))
-        store.add_events([NewEvent(f"user{k % 3}", f"item{k}", k, f"event{k}")], k)
+    store.add_events([NewEvent(f"user{k % 3}", f"item{k}", k, f"event{k}") for k in range(3 * n)], n)
     store.set_meta("generation", "one")
     entries = list(store.entries())
     store.close()
@@ -78,17 +78,20 @@ FAULTS: dict[str, Callable[[], Exception]] = {
 def test_a_failure_at_any_statement_changes_nothing_and_the_store_goes_on(place: str, name: str, fault: str) -> None:
     if fault == "database" and place.startswith("postgresql"):
         pytest.skip("a fault of SQLite's driver")
-    before = filled(place, 6)
+    before = filled(place)
     store = open_store(place)
     nearest = store.nearest("g", np.ones(3, np.float32), 99)
     n_faults = 0
     while True:
         with failing(engine_of(store), n_faults, FAULTS[fault]) as reached:
+            words = ""
             try:
                 CALLS[name](store)
-                break
             except StoreError as error:
-                assert "No space left" in str(error) or "I/O error" in str(error)
+                words = str(error)
+        if not words:
+            break
+        assert "No space left" in words or "I/O error" in words
         n_faults += 1
         assert len(reached) == n_faults
         assert list(store.entries()) == before
@@ -105,12 +108,9 @@ def test_a_failure_while_reading_is_told_and_passes(place: str) -> None:
     before = filled(place)
     store = open_store(place)
     for call in (store.last_sequence, lambda: store.meta("generation"), lambda: list(store.entries())):
-        with (
-            failing(engine_of(store), 1, FAULTS["disk"]),
-            pytest.raises(StoreError, match="full; make room"),
-        ):
+        at = 1 if place.endswith(".db") else 0  # SQLite's BEGIN counts
+        with failing(engine_of(store), at, FAULTS["disk"]), pytest.raises(StoreError, match="full; make room"):
             call()
-            list(store.entries())
     assert list(store.entries()) == before
     store.close()
 
@@ -144,7 +144,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
 refused = 0
 for n in range(200):
     try:
-        kept += [entry.sequence for entry in store.add_events([NewEvent("u" * 900, f"i{n}-{m}") for m in range(5)], 1.0)]
+        events = [NewEvent("u" * 900, f"i{n}-{m}") for m in range(5)]
+        kept += [entry.sequence for entry in store.add_events(events, 1.0)]
     except StoreError as error:
         refused += 1
         assert "disk" in str(error), error
@@ -167,28 +168,26 @@ def test_a_full_disk_refuses_and_space_makes_it_go_on(tmp_path: Path) -> None:
     code = [sys.executable, "-c", FULL_DISK, str(tmp_path / "s.db")]
     done = subprocess.run(code, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[0]) > 50
+    assert int(done.stdout.split()[0]) > 20
 
 
 def works(place: Path, entries: list[Entry]) -> bool:
     """Whether all is there and repeated events are known; False where a StoreError says that something is wrong."""
+    words = ""
     try:
         store = open_store(place)
+        try:
+            assert list(store.entries()) == entries
+            assert store.last_sequence() == entries[-1].sequence
+            assert store.meta("generation") == "one"
+            again = [NewEvent(e.user, e.item, e.time, e.event) for e in entries if isinstance(e, EventEntry)]
+            assert store.add_events(again, 99.0) == [None] * len(again)
+        finally:
+            store.close()
     except StoreError as error:
-        assert str(place) in str(error)
-        return False
-    try:
-        assert list(store.entries()) == entries
-        assert store.last_sequence() == entries[-1].sequence
-        assert store.meta("generation") == "one"
-        again = [NewEvent(e.user, e.item, e.time, e.event) for e in entries if hasattr(e, "event")]
-        assert store.add_events(again, 99.0) == [None] * len(again)
-    except StoreError as error:
-        assert str(place) in str(error)
-        return False
-    finally:
-        store.close()
-    return True
+        words = str(error)
+    assert not words or str(place) in words
+    return not words
 
 
 def copied(tmp_path: Path, name: str, source: Path) -> Path:
@@ -228,11 +227,11 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Entry]]:
     """The files of a store as a killed server leaves them: some commits in the database, some in the log."""
     folder = tmp_path_factory.mktemp("live")
     place = folder / "open" / "s.db"
-    filled(place, 30)
+    filled(place, 12)
     store = open_store(place)
-    for k in range(30, 60):
+    for k in range(100, 112):
         store.put_item(f"item{k}", {"title": f"Title {k}"}, [], k)
-        store.add_events([NewEvent("user", f"item{k}", k, f"event{k}")], k)
+        store.add_events([NewEvent("user", f"item{k}-{m}", k, f"event{k}-{m}") for m in range(3)], k)
     entries = list(store.entries())
     shutil.copytree(folder / "open", folder / "left")
     store.close()
@@ -377,13 +376,12 @@ def test_a_newer_store_is_refused(place: str) -> None:
     ],
 )
 def test_changed_and_missing_rows_are_noticed(place: str, change: str) -> None:
-    filled(place, 5)
+    filled(place)
     store = open_store(place)
     with engine_of(store).begin() as connection:
         connection.exec_driver_sql(change)
     with pytest.raises(StoreError, match="damaged"):
-        list(store.entries())
-        store.meta("generation")
+        [*store.entries(), store.meta("generation")]
     store.close()
 
 

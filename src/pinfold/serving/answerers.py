@@ -118,8 +118,9 @@ class VectorAnswerer:
 
     def similar(self, row: int, k: int, allowed: Bools | None) -> TopK:
         """By cosine."""
-        itself = np.array([row], np.int32)
-        return self._alike.search(self.directions(itself), k, _rows(itself, 1), allowed)
+        found = self._alike.search(self.directions(np.array([row], np.int32)), k + 1, None, allowed)
+        others = np.flatnonzero(found.ids[0] != row)[:k]  # cheaper than to exclude it
+        return TopK(found.ids[:, others], found.scores[:, others])
 
     def directions(self, rows: Ints) -> Floats:
         """The rows' vectors at length 1."""
@@ -267,6 +268,7 @@ def _rows(rows: Ints, n: int, n_columns: int | None = None) -> Csr:
     """The same items in each of n rows, of a matrix as wide as it has to be unless it is said."""
     if n_columns is None:
         n_columns = int(rows.max()) + 1 if len(rows) else 1
-    owners = np.repeat(np.arange(n, dtype=np.int32), len(rows))
-    weights = np.ones(len(owners), np.float32)
-    return from_pairs(owners, np.tile(rows, n).astype(np.int32), weights, (n, n_columns))
+    ids, weights = np.tile(rows, n).astype(np.int32), np.ones(n * len(rows), np.float32)
+    if (rows[1:] > rows[:-1]).all():
+        return Csr(np.arange(n + 1, dtype=np.int64) * len(rows), ids, weights, n_columns)
+    return from_pairs(np.repeat(np.arange(n, dtype=np.int32), len(rows)), ids, weights, (n, n_columns))

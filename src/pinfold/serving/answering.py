@@ -103,9 +103,10 @@ def explain(live: Live, user: str | None, items: Sequence[str], item: str, k: in
     asker = live.asker(user) if user is not None else live.asker_of([item_row(live, one) for one in items])
     found = live.answers.explain(asker, row)
     order = np.argsort(-found.terms, kind="stable")
-    terms = [Term(*_name(live, int(found.items[one])), float(found.terms[one])) for one in order[:k]]
-    rest = float(found.terms[order[k:]].sum(dtype=np.float64))
-    return Explained(*_name(live, row), found.score, terms, rest, len(order[k:]), found.own)
+    shown = [one for one in order.tolist() if not live.items.gone(int(found.items[one]))][:k]  # others stay in the rest
+    terms = [Term(*_name(live, int(found.items[one])), float(found.terms[one])) for one in shown]
+    rest = float(np.delete(found.terms, shown).sum(dtype=np.float64))
+    return Explained(*_name(live, row), found.score, terms, rest, len(order) - len(shown), found.own)
 
 
 def item_view(live: Live, item: str) -> ItemView:
@@ -129,7 +130,7 @@ def user_view(live: Live, user: str) -> UserView:
     Raises:
         NotFoundError: nobody has this id.
     """
-    rows = live.history(user)
+    rows = np.array([row for row in live.history(user).tolist() if not live.items.gone(row)], np.int32)
     return UserView(user, live.user_title(user), [live.items.named(int(row)) for row in rows[:SHOWN]], len(rows))
 
 

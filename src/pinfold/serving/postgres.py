@@ -5,6 +5,7 @@ connection is lost the lock is lost with it; the owner in `pinfold_totals` then 
 later one writes.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ from pinfold.errors import StoreError
 from pinfold.serving.database import Database, refusals
 
 CONNECT_SECONDS = 10
+TAKE_SECONDS = 3  # the server notices a moment later that a process was killed
 SESSION = (
     "SET lock_timeout = '10s'",
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
@@ -80,8 +82,9 @@ def _take(engine: Engine, place: str) -> Connection:
     guard = engine.connect()
     try:
         guard.detach()
-        taken = guard.execute(text(LOCK)).scalar_one()
-        guard.commit()
+        until = time.monotonic() + TAKE_SECONDS
+        while not (taken := _ask(guard, LOCK)) and time.monotonic() < until:
+            time.sleep(0.05)
         if not taken:
             raise StoreError(f"{place}: another server has it open; end that one, or name another database")
     except BaseException:
@@ -89,6 +92,11 @@ def _take(engine: Engine, place: str) -> Connection:
         engine.dispose()
         raise
     return guard
+
+
+def _ask(connection: Connection, statement: str) -> bool:
+    with connection.begin():
+        return bool(connection.execute(text(statement)).scalar_one())
 
 
 class PgVectors:

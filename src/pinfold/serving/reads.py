@@ -144,6 +144,10 @@ class Reads:
         """The service runs."""
         return json(Health("ok"))
 
+    async def ready(self, request: Request) -> Response:  # noqa: ARG002
+        """The service answers; it is not listening before it can."""
+        return json(Health("ok"))
+
     async def metrics(self, request: Request) -> Response:  # noqa: ARG002
         """Figures for Prometheus."""
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)

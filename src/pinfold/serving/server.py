@@ -44,7 +44,7 @@ def serve(
     opened = open_store(place_of(artifact, store))
     try:
         with threadpool_limits(1, "blas"):  # requests come side by side; threads within one get in each other's way
-            service = Service(artifact, opened)
+            service = Service(artifact, opened, keep_vectors=bool(store and store.startswith("postgres")))
             app = build_app(service, config, tokens, read_page())
             _run(app, config, (lambda url: started(url, service)) if started else None)
     finally:

@@ -1,6 +1,7 @@
 """The service without HTTP: ids in, plain values out. A read takes one snapshot; writes come one at a time."""
 
 import json
+import logging
 import re
 import threading
 import time
@@ -12,17 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.errors import ArtifactError, NotFoundError, PinfoldError, RequestError
+from pinfold.errors import ArtifactError, NotFoundError, PinfoldError, RequestError, StoreError
 from pinfold.serving.exploring import Explorer
 from pinfold.serving.generation import Generation, load_generation, warm
 from pinfold.serving.live import Live
 from pinfold.serving.store import NewEvent, Store
 from pinfold.serving.views import EventsStored, Freshness, Generations, ItemDeleted, ItemStored, Status
 
+LOG = logging.getLogger("pinfold.serving")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a generation: a folder beside the first one
 SERVED = "served"  # the setting that lists what was served, the current one last
 KEPT = 20  # names in that list
 LATEST = 1000  # items whose freshness is remembered
+KEPT_VECTORS = "vectors"  # the setting that names the generation whose vectors are all in the store
+BLOCK = 500  # vectors written at once; who puts an item meanwhile waits for one block
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,11 @@ class Snapshot:
 class Service:
     """One generation at a time, what was told since, and the store that keeps it."""
 
-    def __init__(self, artifact: Path, store: Store) -> None:
+    def __init__(self, artifact: Path, store: Store, *, keep_vectors: bool = False) -> None:
         """Serve the artifact, or what was served last if that is another folder beside it.
+
+        With `keep_vectors` the vectors of all items go to the store, beside those of new items, while requests are
+        answered: for those who ask the database itself.
 
         Raises:
             ArtifactError: the artifact is damaged.
@@ -48,7 +55,7 @@ class Service:
         self._loading = threading.Lock()
         self._fresh: deque[float] = deque(maxlen=LATEST)
         self._n_fresh = 0
-        self._closed = False
+        self._closed, self._keeps_vectors = False, keep_vectors
         self.started = time.time()
         served = self._served(artifact.name)
         generation = self._load(served[-1] if served else artifact.name)
@@ -56,6 +63,7 @@ class Service:
         live.replay(store.entries())
         self._note(generation.name)
         self._snapshot = Snapshot(live, Explorer(live))
+        self._keep_vectors(live)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -144,7 +152,10 @@ class Service:
             with self._writing:  # what arrived meanwhile
                 live.catch_up(self._store.entries(last))
                 self._note(name)
-                self._snapshot = Snapshot(live, Explorer(live))
+                before, self._snapshot = self._snapshot.live, Snapshot(live, Explorer(live))
+                if before.generation.mark != live.generation.mark:
+                    self._store.delete_vectors(before.generation.mark)
+            self._keep_vectors(live)
         return self.generations()
 
     def rollback(self) -> Generations:
@@ -189,6 +200,32 @@ class Service:
         with self._writing:
             self._closed = True
             self._store.close()
+
+    def _keep_vectors(self, live: Live) -> None:
+        """Write the vectors of a generation to the store, a block at a time, where they are wanted and not there."""
+        mark = live.generation.mark
+        if not self._keeps_vectors or not live.answers.vectors or self._store.meta(KEPT_VECTORS) == mark:
+            return
+
+        def work() -> None:
+            try:
+                for start in range(0, live.items.n_old, BLOCK):
+                    with self._writing:
+                        if self._closed or self._snapshot.live is not live:
+                            return
+                        self._keep_block(live, range(start, min(start + BLOCK, live.items.n_old)))
+                with self._writing:
+                    if not self._closed:
+                        self._store.set_meta(KEPT_VECTORS, mark)
+            except StoreError:  # the next start tries again; answers do not need them
+                LOG.exception("not all vectors of %s could be kept", mark)
+
+        threading.Thread(target=work, name="pinfold-vectors", daemon=True).start()
+
+    def _keep_block(self, live: Live, block: range) -> None:
+        rows = np.array([row for row in block if not live.items.gone(row)], np.int32)
+        names = [live.items.id(row) for row in rows.tolist()]
+        self._store.save_vectors(live.generation.mark, names, live.answers.directions(rows))
 
     def _freshness(self) -> Freshness:
         seconds = np.array(self._fresh)
