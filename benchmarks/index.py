@@ -51,10 +51,10 @@ def clustered(n: int, dim: int, n_clusters: int, noise: float, seed: int) -> tup
 
 
 def people(items: Floats, n: int, seed: int) -> Floats:
-    """Users (n, D): means of three items that lie in one neighborhood of the catalogue's order by a random direction."""
+    """Users (n, D): weighted means of three items, mostly near one of them."""
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, len(items), (n, 3))
-    weights = rng.dirichlet((0.3, 0.3, 0.3), n).astype(np.float32)  # mostly one of them
+    weights = rng.dirichlet((0.3, 0.3, 0.3), n).astype(np.float32)
     return np.asarray(np.einsum("nk,nkd->nd", weights, items[rows]), np.float32)
 
 
@@ -64,7 +64,7 @@ def found_share(found: TopK, truth: TopK) -> float:
     return float((hits.sum(axis=(1, 2)) / np.maximum((truth.ids >= 0).sum(axis=1), 1)).mean())
 
 
-def rate(search: Callable[[Floats], Any], queries: Floats, batch: int, rounds: int = 3) -> float:
+def rate(search: Callable[[Floats], Any], queries: Floats, batch: int, rounds: int = 2) -> float:
     """Queries in a second of processor time; the best round counts."""
     taken = []
     for _ in range(rounds):
@@ -94,8 +94,9 @@ def filters(index: Index, plain: Any, items: Floats, owners: Ints, queries: Floa
         )
         scores, ids = plain.search(queries, K, params=settings)
         row["recall_plain"] = found_share(TopK(ids.astype(np.int32), scores), truth)
-        row |= rates(lambda part, allowed=allowed: index.search(part, K, None, allowed), queries, 256)
+        row |= rates(lambda part, allowed=allowed: index.search(part, K, None, allowed), queries, 200)
         row["exact"] = rate(lambda part, allowed=allowed: exact.search(part, K, None, allowed), queries[:32], 1, 1)
+        tell("filter", row)
         rows.append(row)
     return rows
 
@@ -114,7 +115,7 @@ def changes(base: Index, items: Floats, seed: int) -> dict[str, float]:
     """Microseconds to put and to delete beside a base, and searches a second afterwards."""
     live, rng = LiveIndex(base, items), np.random.default_rng(seed)
     new = unit(rng.standard_normal((10_000, items.shape[1]), dtype=np.float32))
-    found = {"single_nothing_changed": rate(lambda part: live.search(part, K), items[:2000], 1)}
+    found = {"single_nothing_changed": rate(lambda part: live.search(part, K), items[:1000], 1)}
     for name, rows in {"new": len(items) + np.arange(9_000), "changed": rng.permutation(len(items))[:1_000]}.items():
         started = time.process_time()
         for row, vector in zip(rows.tolist(), new, strict=False):
@@ -124,7 +125,7 @@ def changes(base: Index, items: Floats, seed: int) -> dict[str, float]:
     for row in rng.permutation(len(items))[:1_000].tolist():
         live.delete(row)
     found["delete_us"] = 1e6 * (time.process_time() - started) / 1_000
-    return found | {"single_10000_put_1000_deleted": rate(lambda part: live.search(part, K), items[:2000], 1)}
+    return found | {"single_10000_put_1000_deleted": rate(lambda part: live.search(part, K), items[:1000], 1)}
 
 
 def run(items: Floats, owners: Ints, users: Floats, config: IndexConfig, folder: Path) -> dict[str, Any]:
@@ -134,31 +135,29 @@ def run(items: Floats, owners: Ints, users: Floats, config: IndexConfig, folder:
     with writing(folder, KIND) as writer:
         result: dict[str, Any] = {"index": write_indexes(writer, learned, config, 0)}
     result["seconds_in_all"] = {"clock": time.perf_counter() - started, "processor": time.process_time() - used}
+    tell("built, measured and written", result["seconds_in_all"] | result["index"])
     started = time.perf_counter()
     indexes = open_indexes(folder, learned)
     result["open_seconds"] = time.perf_counter() - started
     if indexes is None:
         raise SystemExit("there is no index")
     rows = np.random.default_rng(7).integers(0, len(items), 2000)
+    tell("opened", {"seconds": result["open_seconds"]})
     for name, queries in {"users": users[:2000], "alike": np.ascontiguousarray(items[rows])}.items():
-        result[f"rates_{name}"] = rates(partial(indexes.alike.search, k=K), queries, 2000)
+        result[f"rates_{name}"] = rates(partial(indexes.alike.search, k=K), queries, 1000)
+        tell(f"queries a second, {name}", result[f"rates_{name}"])
     plain = faiss.read_index(str(folder / "index_users.faiss"), faiss.IO_FLAG_MMAP_IFC)
     if config.kind == "ivf":
-        result["filters"] = filters(indexes.alike, plain, items, owners, np.ascontiguousarray(items[rows[:500]]))
+        result["filters"] = filters(indexes.alike, plain, items, owners, np.ascontiguousarray(items[rows[:300]]))
     result["changes"] = changes(indexes.alike, items, 8)
+    tell("changes", result["changes"])
     return result
 
 
-def print_table(result: dict[str, Any]) -> None:
-    """The figures for a person."""
-    for name, found in result["kinds"].items():
-        index = found["index"]
-        print(f"{name}: {found['seconds_in_all']}", file=sys.stderr)
-        for which in ("users", "alike"):
-            print(f"  {which}: {index[which]} {found[f'rates_{which}']}", file=sys.stderr)
-        print(f"  opened in {found['open_seconds']:.3f} s; {found['changes']}", file=sys.stderr)
-        for row in found.get("filters", []):
-            print("  " + " ".join(f"{key} {value:,.4g}" for key, value in row.items()), file=sys.stderr)
+def tell(name: str, figures: dict[str, Any]) -> None:
+    """A line for a person, as soon as there is one."""
+    shown = (f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in figures.items())
+    print(f"{name}: {', '.join(shown)}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -178,10 +177,10 @@ def main() -> None:
         for name in arguments.kinds.split(","):
             kind, bits = name.split("-")
             config = IndexConfig(kind=kind, bits=int(bits))
+            tell(name, {"load average": os.getloadavg()})
             result["kinds"][name] = run(items, owners, users, config, Path(folder) / name)
     result["load_average"] = os.getloadavg()
     result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print_table(result)
     print_result(result)
 
 

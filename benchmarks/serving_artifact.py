@@ -166,4 +166,6 @@ def artifact_of(learned: Convolved, graph: BipartiteGraph, encoders: Encoders, i
     user_ids = Vocab([f"user{row}" for row in range(n_users)], "user")
     item_ids = Vocab([f"item{row}" for row in range(n_items)], "item")
     metrics = {"created": time.time()}
-    return Artifact(learned, graph, nothing, None, user_ids, item_ids, Table({}, n_users), items, run, metrics, encoders)
+    return Artifact(
+        learned, graph, nothing, None, user_ids, item_ids, Table({}, n_users), items, run, metrics, encoders
+    )

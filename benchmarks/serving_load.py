@@ -88,7 +88,8 @@ def wrk(
     taken = found.pop("microseconds") / 1e6
     return {
         "connections": connections, "rate_asked": rate, "requests_per_second": found["requests"] / taken,
-        **found, "service_cores": used / taken, "load_average": load_average(),
+        **found, "service_cores": used / taken,
+        "service_seconds": used / max(found["requests"], 1), "load_average": load_average(),
     }  # fmt: skip
 
 

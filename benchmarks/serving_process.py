@@ -40,7 +40,7 @@ class Served:
         return answer.status, json.loads(answer.read())
 
     def memory(self) -> dict[str, int]:
-        """Bytes that the service holds: all, what it shares with the page cache, what is its own alone, and the peak."""
+        """Bytes that the service holds: with what it maps (rss), its own alone (uss, anonymous), and the peak."""
         kept = ("Rss", "Pss", "Private_Clean", "Private_Dirty")
         found = _kilobytes(Path(f"/proc/{self.pid}/smaps_rollup"))
         peak = _kilobytes(Path(f"/proc/{self.pid}/status"))["VmHWM"]
@@ -60,7 +60,9 @@ class Served:
 
 
 @contextmanager
-def serving(artifact: Path, state: Path | None = None, cores: str | None = None, more: Sequence[str] = ()) -> Iterator[Served]:  # fmt: skip
+def serving(
+    artifact: Path, state: Path | None = None, cores: str | None = None, more: Sequence[str] = ()
+) -> Iterator[Served]:
     """A service of this artifact that answers; it ends with the block.
 
     Args:

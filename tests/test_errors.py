@@ -5,15 +5,17 @@ import pytest
 from pinfold.errors import (
     ArtifactError,
     ConfigError,
+    ConflictError,
     DataError,
     PinfoldError,
+    StoreError,
     TrainingError,
     did_you_mean,
     separator_hint,
 )
 
 
-@pytest.mark.parametrize("kind", [ConfigError, DataError, TrainingError, ArtifactError])
+@pytest.mark.parametrize("kind", [ConfigError, DataError, TrainingError, ArtifactError, StoreError, ConflictError])
 def test_one_base_catches_every_error_raised_on_purpose(kind: type[Exception]) -> None:
     assert issubclass(kind, PinfoldError)
 

@@ -49,11 +49,9 @@ def fashion(n_users: int = 120, n_items: int = 80, n_events: int = 1500) -> Data
         users[first], items[first], np.ones(len(first), np.float32), (times[first] * 1e6).astype(np.int64), n_users,
         n_items,
     )  # fmt: skip
-    names = (
-        Vocab([f"user{row}" for row in range(n_users)], "user"),
-        Vocab([f"i{row}" for row in range(n_items)], "item"),
-    )
-    return Dataset(events, *names, Table({}, n_users), Table({}, n_items), {"name": "fashion"})
+    user_ids = Vocab([f"user{row}" for row in range(n_users)], "user")
+    item_ids = Vocab([f"i{row}" for row in range(n_items)], "item")
+    return Dataset(events, user_ids, item_ids, Table({}, n_users), Table({}, n_items), {"name": "fashion"})
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +176,7 @@ def test_bad_beginnings(run: RunConfig, tmp_path: Path) -> None:
         train_ranker(tmp_path / "none", QUICK)
     train_run(run, tmp_path / "out")
     data = load_dataset(tmp_path / "data")
-    fewer = replace(data, interactions=data.interactions.take(np.arange(2000)))
+    fewer = replace(data, interactions=data.interactions.take(np.arange(1000)))
     save_dataset(fewer, tmp_path / "data", replace=True)
     with pytest.raises(ArtifactError, match="its data set is not what it was made of"):
         train_ranker(tmp_path / "out", QUICK)

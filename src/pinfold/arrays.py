@@ -40,7 +40,7 @@ def with_length(vectors: Floats, exponent: float) -> Floats:
     """The vectors (I, D) at the `exponent`-th power of their length."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: Floats = vectors * np.maximum(lengths, np.finfo(np.float32).tiny) ** np.float32(exponent - 1)
-    return scaled.astype(np.float32)
+    return np.asarray(scaled, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from pinfold.serving.tokens import Tokens
 from pinfold.serving.wire import error_handlers
 
 N_ITEMS = 50_000
-SECTIONS = ("python", "libs", "science", "web", "games", "admin", "editors", "fonts", "graphics", "kernel", "mail", "math",
-            "net", "perl", "shells", "sound", "text", "utils", "video", "vcs")  # fmt: skip
+SECTIONS = [
+    "python", "libs", "science", "web", "games", "admin", "editors", "fonts", "graphics", "kernel", "mail", "math",
+    "net", "perl", "shells", "sound", "text", "utils", "video", "vcs",
+]  # fmt: skip
 FIRST = ("fast", "small", "portable", "parallel", "simple", "typed", "static", "modern", "terminal", "graphical")
 SECOND = ("parser", "editor", "compiler", "toolkit", "viewer", "server", "client", "solver", "player", "manager")
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
@@ -162,8 +164,9 @@ class _Answers:
             }
         if row is None:
             raise RequestError(404, f"there is no item {item!r}")
-        attributes = {"title": self.world.title(row), "section": SECTIONS[self.world.section(row)], "size": 10.5 * (row % 97),
-                      "tags": ["role::program", f"works-with::{SECOND[row % 10]}"]}  # fmt: skip
+        section = SECTIONS[self.world.section(row)]
+        tags = ["role::program", f"works-with::{SECOND[row % 10]}"]
+        attributes = {"title": self.world.title(row), "section": section, "size": 10.5 * (row % 97), "tags": tags}
         return {
             **self.world.named(row),
             "attributes": attributes,
@@ -233,6 +236,7 @@ def _plane(world: World) -> Json:
     angle = rng.uniform(0, 2 * np.pi, len(SECTIONS))
     middle = np.stack([np.cos(angle), np.sin(angle)], axis=1) * rng.uniform(1, 6, (len(SECTIONS), 1))
     points = middle[section] + rng.normal(size=(N_ITEMS, 2)) * rng.uniform(0.3, 1.1, (len(SECTIONS), 1))[section]
-    return {"ids": world.ids(), "titles": [world.title(row) for row in range(N_ITEMS)], "x": points[:, 0].round(4).tolist(),
-            "y": points[:, 1].round(4).tolist(), "categories": list(SECTIONS), "category": section.tolist(),
-            "field": "section"}  # fmt: skip
+    x, y = points.round(4).T.tolist()
+    titles = [world.title(row) for row in range(N_ITEMS)]
+    return {"ids": world.ids(), "titles": titles, "x": x, "y": y, "categories": SECTIONS,
+            "category": section.tolist(), "field": "section"}  # fmt: skip

@@ -13,7 +13,7 @@ from pinfold.index.recommender import recommender
 from pinfold.models.ease import EASEConfig
 from pinfold.models.gf_cf import GFCFConfig
 from pinfold.models.item_knn import ItemKNNConfig
-from pinfold.models.shelf import ModelConfig, compute
+from pinfold.models.shelf import ComputedConfig, compute
 
 DIM = 4
 
@@ -25,7 +25,7 @@ def floats(*shape: int, seed: int = 0) -> Floats:
 def learned(kind: str, graph: BipartiteGraph) -> Learned:
     users, items = floats(graph.n_users, DIM), floats(graph.n_items, DIM, seed=1)
     vectors = Embeddings(users, items, items)
-    computed: dict[str, ModelConfig] = {"sparse": ItemKNNConfig(), "dense": EASEConfig(), "filter": GFCFConfig()}
+    computed: dict[str, ComputedConfig] = {"sparse": ItemKNNConfig(), "dense": EASEConfig(), "filter": GFCFConfig()}
     if kind in computed:
         return compute(computed[kind], graph)
     if kind == "layered":
@@ -69,7 +69,7 @@ def test_a_mask_of_another_length_or_type_is_refused(kind: str, graph: Bipartite
     with pytest.raises(ValueError, match="allowed must have shape"):
         asked.recommend_new(graph.user_items.take(users), 3, wrong)
     with pytest.raises(TypeError, match="allowed must have dtype bool"):
-        asked.recommend(users, 3, np.ones(graph.n_items, np.int8))  # type: ignore[arg-type]
+        asked.recommend(users, 3, np.ones(graph.n_items, np.int8))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9, 1.0])

@@ -40,7 +40,7 @@ def test_cosines_of_users_as_a_slow_twin_has_them(knowledge: Knowledge) -> None:
     taken = [set(graph.item_users.row(item).tolist()) for item in range(40)]
 
     def cosine(a: int, b: int) -> float:
-        return len(taken[a] & taken[b]) / np.sqrt(len(taken[a]) * len(taken[b]))
+        return float(len(taken[a] & taken[b]) / np.sqrt(len(taken[a]) * len(taken[b])))
 
     found = features(knowledge, Person(ints(7, 0, 4, 2), ordered=True), candidates(6, 8, 11))
     for row, item in enumerate((6, 8, 11)):

@@ -76,7 +76,7 @@ def test_trees_decide(popular_first: TwoStageRecommender, graph: BipartiteGraph)
 
 def test_what_somebody_has_never_comes_back(popular_first: TwoStageRecommender, graph: BipartiteGraph) -> None:
     users = np.arange(graph.n_users, dtype=np.int32)
-    for user, ids in zip(users, popular_first.recommend(users, 40).ids, strict=True):
+    for user, ids in zip(users.tolist(), popular_first.recommend(users, 40).ids, strict=True):
         assert not np.isin(ids[ids >= 0], graph.user_items.row(user)).any()
         assert len(np.unique(ids[ids >= 0])) == (ids >= 0).sum()
     ids = popular_first.recommend_new(histories((0, 2)), 40).ids[0]

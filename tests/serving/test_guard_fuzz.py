@@ -56,14 +56,14 @@ VALUES = st.recursive(
 BODIES = st.binary(max_size=1500) | VALUES.map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(ROUTES), BODIES | st.lists(st.binary(max_size=400), min_size=1, max_size=5))
 def test_any_body_is_taken_or_refused(route: tuple[str, str], body: Any) -> None:
     answer = ask(APP, *route, body)
     assert answer.status == 200 or (400 <= answer.status < 500 and answer.json["error"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS", "BREW"]),
     st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")),

@@ -85,7 +85,7 @@ def test_the_two_tokens_differ() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"])
 def test_an_address_that_others_can_reach_needs_a_token(host: str) -> None:
-    with pytest.raises(ConfigError, match="secrets[.]token_urlsafe"):
+    with pytest.raises(ConfigError, match=r"secrets\.token_urlsafe"):
         read_tokens(ServeConfig(host=host), {})
     assert read_tokens(ServeConfig(host=host), {WRITE_TOKEN: WRITE}).needed
 

@@ -9,7 +9,7 @@ import { link } from './router';
 import { Search } from './search';
 import { NOTHING, sendAndWatch, type Seen } from './watch';
 
-export function AddView({ status }: { status: Status | null }) {
+export function AddView({ status, problem, reload }: { status: Status | null; problem: ApiError | null; reload: () => void }) {
   const sample = useLoad<{ ids: string[] }>(`/v1/map${query({ n: 1 })}`);
   const first = sample.data?.ids[0];
   const example = useLoad<Item>(first === undefined ? null : path`/v1/items/${first}`);
@@ -18,7 +18,8 @@ export function AddView({ status }: { status: Status | null }) {
     <>
       <h1 tabIndex={-1}>Add an item</h1>
       <p class="lead">It is on disk when the service has accepted it, and in everyone’s answers a moment later. Watch.</p>
-      {!status || !settled ? <Loading /> : <Form status={status} example={example.data} />}
+      {!status && problem && <Problem problem={problem} retry={reload} />}
+      {!status || !settled ? !problem && <Loading /> : <Form status={status} example={example.data} />}
     </>
   );
 }

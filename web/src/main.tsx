@@ -12,7 +12,7 @@ import { Search } from './search';
 import { StatusView } from './status';
 import './style.css';
 import { startTheme, toggleTheme, useDark } from './theme';
-import { TokenDialog } from './token';
+import { TokenDialog, onToken } from './token';
 import { UserView } from './user';
 
 const REFRESH_MS = 3000;
@@ -62,9 +62,9 @@ function App() {
 function View({ here, live }: { here: Place; live: Live }) {
   if (here.view === 'item' && here.id) return <ItemView key={here.id} id={here.id} />;
   if (here.view === 'user') return <UserView id={here.id} />;
-  if (here.view === 'add') return <AddView status={live.status} />;
+  if (here.view === 'add') return <AddView {...live} />;
   if (here.view === 'status') return <StatusView {...live} />;
-  if (here.view === '' || here.view === 'map') return <MapView id={here.id} status={live.status} />;
+  if (here.view === '' || here.view === 'map') return <MapView id={here.id} {...live} />;
   return <><h1 tabIndex={-1}>No such view</h1><p>The address names none of this page’s views. <a href="#/">To the map</a>.</p></>;
 }
 
@@ -82,7 +82,7 @@ function useStatus(watched: boolean): Live {
       setProblem(asProblem(error));
     }
   }, []);
-  useEffect(() => { void reload(); }, []);
+  useEffect(() => { void reload(); return onToken(() => void reload()); }, [reload]);
   useEffect(() => {
     if (!watched) return;
     void reload();

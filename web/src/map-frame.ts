@@ -15,6 +15,13 @@ function say(message: FromFrame): void {
   parent.postMessage(message, '*'); // the frame's origin is opaque, so it cannot know the page's; nothing secret is said
 }
 
+/** Whether there is no graphics card behind WebGL; then points are drawn more simply, and the map stays fluent. */
+function drawnByProcessor(): boolean {
+  const gl = document.createElement('canvas').getContext('webgl');
+  const about = gl?.getExtension('WEBGL_debug_renderer_info');
+  return /swiftshader|llvmpipe|software|basic render/i.test(String((about && gl?.getParameter(about.UNMASKED_RENDERER_WEBGL)) ?? ''));
+}
+
 function where(point: number): [number, number] {
   return [points.x[point]!, points.y[point]!];
 }
@@ -26,12 +33,14 @@ function start(): void {
   };
   fit(); // its own size would end at what the system says is the screen, which is not true everywhere
   new ResizeObserver(fit).observe(canvas); // before the plot's own observer, which draws
+  const simple = drawnByProcessor();
   const plot = createScatterplot({
     renderer,
     canvas,
     width: 'auto',
     height: 'auto',
-    pointSize: 3,
+    performanceMode: simple, // squares without blending
+    pointSize: simple ? 2 : 3,
     pointSizeSelected: 6,
     pointOutlineWidth: 3,
     opacity: 0.75,
@@ -41,6 +50,7 @@ function start(): void {
     pointColor: ['#888888'],
     spatialIndexUseWorker: false,
     lassoOnLongPress: false,
+    lassoInitiator: false,
     ...{ actionKeyMap: {} }, // no lasso, no rotation; not yet in the types
     deselectOnDblClick: false,
     deselectOnEscape: false,
@@ -64,6 +74,12 @@ function start(): void {
   plot.subscribe('pointOut', () => say({ type: 'out' }));
   plot.subscribe('select', ({ points: [point] }) => {
     if (point !== undefined) say({ type: 'pick', point });
+  });
+  let down: [number, number] = [0, 0];
+  canvas.addEventListener('mousedown', (event) => { down = [event.clientX, event.clientY]; });
+  canvas.addEventListener('click', (event) => { // the plot is silent about a click on what is selected already
+    const still = Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 4;
+    if (still && selected !== null && plot.get('hoveredPoint') === selected) say({ type: 'pick', point: selected });
   });
   plot.subscribe('deselect', () => {
     if (selected !== null) plot.select([selected], { preventEvent: true }); // a click beside the points

@@ -1,20 +1,24 @@
 // The map of the catalogue: the frame that draws it, and beside it the same in words.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { query, type MapPoints, type Status } from './api';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { ask, query, type ApiError, type MapPoints, type Status } from './api';
 import { categoryColors } from './colors';
 import type { FromFrame, ToFrame } from './map-messages';
 import { ItemLink, Loading, Problem, figure, useLoad } from './parts';
-import { cloud, nearest, type Cloud } from './points';
+import { cloud, isCategorical, nearest, type Cloud } from './points';
 import { go, link } from './router';
 import { cssColor, useDark } from './theme';
 
 const N_POINTS = 50_000;
 const N_NEAR = 12;
 const FIELD_KEY = 'pinfold-map-field';
+const N_SAMPLE = 2000; // items to see whether a field is one of categories
 
-export function MapView({ id, status }: { id: string | null; status: Status | null }) {
-  const [field, setField] = useState<string | undefined>(sessionStorage.getItem(FIELD_KEY) ?? undefined);
-  const { data, problem, reload } = useLoad<MapPoints>(`/v1/map${query({ n: N_POINTS, field })}`);
+export function MapView({ id, status, problem: unknown, reload: again }: { id: string | null; status: Status | null; problem: ApiError | null; reload: () => void }) {
+  const [chosen, setField] = useState<string | undefined>(sessionStorage.getItem(FIELD_KEY) ?? undefined);
+  const found = useCategories(chosen === undefined ? (status?.fields ?? null) : null);
+  const field = chosen ?? found ?? undefined;
+  const known = chosen !== undefined || found !== undefined;
+  const { data, problem, reload } = useLoad<MapPoints>(known ? `/v1/map${query({ n: N_POINTS, field })}` : null);
   const points = useMemo(() => data && cloud(data), [data]);
   const choose = (name: string) => {
     sessionStorage.setItem(FIELD_KEY, name);
@@ -43,11 +47,33 @@ export function MapView({ id, status }: { id: string | null; status: Status | nu
           </label>
         )}
       </div>
-      {problem && <Problem problem={problem} retry={field === undefined ? reload : clear} />}
-      {!data && !problem && <div class="map-frame empty"><Loading rows={3} /></div>}
+      {problem && <Problem problem={problem} retry={chosen === undefined ? reload : clear} />}
+      {!status && unknown && <Problem problem={unknown} retry={again} />}
+      {!data && !problem && !unknown && <div class="map-frame empty"><Loading rows={3} /></div>}
       {data && points && <Chart key={data.field ?? ''} field={data.field} points={points} id={id} />}
     </div>
   );
+}
+
+/** The first field whose eight most frequent values are those of many items; null if there is none, undefined until known. */
+function useCategories(fields: string[] | null): string | null | undefined {
+  const [found, setFound] = useState<string | null | undefined>(undefined);
+  const names = fields?.join('\n');
+  useEffect(() => {
+    if (!fields) return;
+    let left = false;
+    const look = async () => {
+      for (const field of fields) {
+        const sample = await ask<MapPoints>(`/v1/map${query({ n: N_SAMPLE, field })}`).catch(() => null);
+        if (left) return;
+        if (sample && isCategorical(sample)) return setFound(field);
+      }
+      setFound(null);
+    };
+    void look();
+    return () => { left = true; };
+  }, [names]);
+  return found;
 }
 
 function Chart({ field, points, id }: { field: string | null; points: Cloud; id: string | null }) {
@@ -62,7 +88,7 @@ function Chart({ field, points, id }: { field: string | null; points: Cloud; id:
   const colors = categoryColors(dark);
   const tell = (message: ToFrame) => frame.current?.contentWindow?.postMessage(message, '*'); // a sandbox has no origin to name
 
-  useEffect(() => {
+  useLayoutEffect(() => { // before the frame can have loaded
     const hear = (event: MessageEvent<FromFrame>) => {
       if (event.source !== frame.current?.contentWindow) return;
       const message = event.data;

@@ -119,7 +119,8 @@ function draw(box: HTMLElement, data: Neighborhood): Sigma {
     labelColor: { color: color.ink }, labelSize: 12, labelFont: 'system-ui, sans-serif', labelRenderedSizeThreshold: Infinity, // only the forced ones; the others when pointed at
    
     renderEdgeLabels: true, edgeLabelSize: 10, edgeLabelColor: { color: color.ink }, edgeLabelFont: 'system-ui, sans-serif',
-    stagePadding: 48, enableCameraZooming: false, enableCameraPanning: false, zIndex: true,
+    stagePadding: 48, allowInvalidContainer: true, // a resize may come while it goes
+    enableCameraZooming: false, enableCameraPanning: false, zIndex: true,
     defaultDrawNodeLabel: (context, node, settings) => {
       if (!node.label) return;
       const left = node.x < box.clientWidth / 2 - 1;

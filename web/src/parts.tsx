@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import { ApiError, ask, type Named } from './api';
 import { link } from './router';
-import { askAgain } from './token';
+import { askAgain, onToken } from './token';
 
 export interface Load<T> { data: T | null; problem: ApiError | null; loading: boolean; reload: () => void }
 
@@ -21,6 +21,8 @@ export function useLoad<T>(url: string | null): Load<T> {
     return () => abort.abort();
   }, [url, turn]);
   const reload = useCallback(() => setTurn((n) => n + 1), []);
+  const refused = state.problem?.status === 401;
+  useEffect(() => (refused ? onToken(reload) : undefined), [refused, reload]);
   const current = state.url === url;
   return { data: current ? state.data : null, problem: current ? state.problem : null, loading: url !== null && !current, reload };
 }
@@ -32,12 +34,11 @@ export function asProblem(error: unknown): ApiError {
 /** What went wrong, calmly: a sentence, and a way on where there is one. */
 export function Problem({ problem, retry }: { problem: ApiError; retry?: () => void }) {
   const tokenWanted = problem.status === 401 || problem.status === 403;
-  const again = async () => { if (await askAgain()) retry?.(); };
   return (
     <div class={problem.status === 409 || problem.status === 422 ? 'note' : 'note bad'} role="status">
       <p>{sentence(problem.message)}</p>
       {problem.field && <p class="small">In <code>{problem.field}</code>.</p>}
-      {tokenWanted && <button type="button" onClick={again}>Enter a token</button>}
+      {tokenWanted && <button type="button" onClick={() => void askAgain()}>Enter a token</button>}
       {!tokenWanted && retry && problem.status !== 404 && problem.status !== 409 && problem.status !== 422 && (
         <button type="button" onClick={retry}>Try again</button>
       )}

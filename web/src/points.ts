@@ -33,6 +33,14 @@ export function cloud(points: MapPoints): Cloud {
   return { ids, titles: taken(points.titles), ...unit(taken(points.x), taken(points.y)), category, legend, row: new Map(ids.map((id, row) => [id, row])) };
 }
 
+/** Whether a field's values are categories: several, and the greatest of them together hold a third of the items. */
+export function isCategorical({ categories, category }: MapPoints): boolean {
+  const counts = new Array<number>(categories.length).fill(0);
+  for (const c of category) if (c >= 0) counts[c]!++;
+  const greatest = counts.sort((a, b) => b - a).slice(0, N_COLORS).reduce((sum, n) => sum + n, 0);
+  return categories.length > 1 && greatest >= category.length / 3;
+}
+
 function unit(xs: number[], ys: number[]): Pick<Cloud, 'x' | 'y'> {
   const range = (values: number[]) => values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)] as const, [Infinity, -Infinity] as const);
   const [left, right] = range(xs);

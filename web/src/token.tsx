@@ -5,6 +5,7 @@ const KEY = 'pinfold-token';
 
 let waiting: { promise: Promise<boolean>; settle: (given: boolean) => void } | null = null;
 let declined = false;
+const listeners = new Set<() => void>();
 let show: (open: boolean) => void = () => undefined;
 
 export function token(): string | null {
@@ -29,11 +30,18 @@ export function askAgain(): Promise<boolean> {
   return askForToken();
 }
 
+/** Calls back whenever a token was given, until the returned function is called: what was refused may be asked again. */
+export function onToken(listen: () => void): () => void {
+  listeners.add(listen);
+  return () => { listeners.delete(listen); };
+}
+
 function settle(given: boolean): void {
   declined = !given;
   show(false);
   waiting?.settle(given);
   waiting = null;
+  if (given) listeners.forEach((listen) => listen());
 }
 
 export function TokenDialog() {

@@ -1,5 +1,6 @@
 """Commands that run the service."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,9 +26,8 @@ def serve(artifact: Path, *, state: str | None = None,
             ARTIFACT.state, beside the artifact.
     """
     from pinfold.serving.server import serve as serve_artifact
-    from pinfold.terminal import OUT
-
     def say(url: str, service: object) -> None:  # noqa: ARG001
-        OUT.print(f"serving {artifact} at {url} (the API: {url}/openapi.json); Ctrl-C stops it")
+        sys.stdout.write(f"serving {artifact} at {url} (the API: {url}/openapi.json); Ctrl-C stops it\n")
+        sys.stdout.flush()
 
     serve_artifact(artifact, state, config, say)

@@ -18,14 +18,14 @@ from pinfold.index.faiss_index import FaissIndex, Shape
 from pinfold.index.interface import Index
 from pinfold.kernels.parallel import n_threads
 
-ROUNDS = 8  # of k-means
-SAMPLE = 32  # vectors for each cluster that k-means learns from; the seconds of a build are proportional to it
+ROUNDS = 6  # of k-means
+SAMPLE = 64  # vectors for each cluster that k-means learns from; the seconds of a build are proportional to it
 LEAST = 4  # items a list has on average, at least
 BLOCK = 1 << 16  # vectors handed over at once
-SURE = 1.64  # standard errors by which what is chosen lies above the recall asked for: one-sided 95 %
+SURE = 1.0  # standard errors by which what is chosen lies above the recall asked for
 K = 10  # results whose recall decides
 KS = (K, 100)  # and those whose recall is told
-CHOOSING, JUDGING = 400, 600  # queries that choose probes, and others that are asked afterwards
+CHOOSING, JUDGING = 800, 600  # queries that choose probes, and others that are asked afterwards
 Figures = dict[str, Any]
 
 
@@ -98,7 +98,7 @@ def sampled(items: Floats, n: int, seed: int) -> Asked:
 def judged_index(
     items: Floats, config: IndexConfig, clusters: Clusters | None, asked: Sequence[Asked], *, of_directions: bool
 ) -> tuple[FaissIndex, list[Figures]]:
-    """An index of the items (I, D) that reaches its recall for all kinds of queries, and what it does for each of them.
+    """An index of the items (I, D), and for each kind of queries the effort that it needs and what it finds.
 
     Half of the queries or CHOOSING choose the probes, the others are asked afterwards. The figures: seconds to build
     and to measure, effort (probes or ef), recall@10 and @100 against scoring every item, and whether that is enough.
@@ -107,15 +107,10 @@ def judged_index(
     index = stored_index(items, config, clusters, of_directions=of_directions)
     built = time.perf_counter()
     vectors = unit(items) if of_directions else items
-    split = [min(CHOOSING, len(one.queries) // 2) for one in asked]
-    index = index.with_effort(
-        max(
-            with_effort(index, config, one.questions(vectors, slice(n), K)).shape.effort
-            for one, n in zip(asked, split, strict=True)
-        )
-    )
     found = []
-    for one, n in zip(asked, split, strict=True):
+    for one in asked:
+        n = min(CHOOSING, len(one.queries) // 2)
+        index = with_effort(index, config, one.questions(vectors, slice(n), K))
         questions = one.questions(vectors, slice(n, None), max(KS))
         recall = {f"recall@{k}": round(float(questions.shares(index, k).mean()), 4) for k in KS}
         enough = recall[f"recall@{K}"] >= config.recall

@@ -101,7 +101,7 @@ def itself(items: Ints, n_items: int) -> Csr:
     return Csr(np.arange(n + 1, dtype=np.int64), items.astype(np.int32), np.ones(n, np.float32), n_items)
 
 
-def held(exclude: Csr, ids: Longs) -> Bools:
+def held(exclude: Csr, ids: Ints | Longs) -> Bools:
     """Which of `ids` (B, N) stand in their row of `exclude` (B, I); -1 does not."""
     n = exclude.n_columns
     owners = np.repeat(np.arange(exclude.n_rows), exclude.degrees())
@@ -110,12 +110,14 @@ def held(exclude: Csr, ids: Longs) -> Bools:
     return np.asarray((entries[np.searchsorted(entries, asked)] == asked) & (ids >= 0))
 
 
+def nothing(n: int, k: int) -> TopK:
+    """The answers (n, k) of an empty catalogue."""
+    return TopK(np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32))
+
+
 def dropped(found: TopK, gone: Bools, k: int) -> TopK:
-    """The first k results of each row that are not `gone` (B, N). Shape (B, k)."""
-    order = np.argsort(gone, axis=1, kind="stable")[:, :k]
-    left = np.take_along_axis(~gone, order, axis=1)
-    kept = TopK(np.full((len(gone), k), -1, np.int32), np.full((len(gone), k), -np.inf, np.float32))
-    n = order.shape[1]
-    kept.ids[:, :n] = np.where(left, np.take_along_axis(found.ids, order, axis=1), -1)
-    kept.scores[:, :n] = np.where(left, np.take_along_axis(found.scores, order, axis=1), -np.inf)
-    return kept
+    """The first k results of each row that are not `gone` (B, N), N at least k. Shape (B, k)."""
+    order, lines = np.argsort(gone, axis=1, kind="stable")[:, :k], np.arange(len(gone))[:, None]
+    ids, scores, over = found.ids[lines, order], found.scores[lines, order], gone[lines, order]
+    ids[over], scores[over] = -1, -np.inf
+    return TopK(ids, scores)

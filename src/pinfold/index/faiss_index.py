@@ -1,6 +1,6 @@
 """Indexes of faiss behind our interface: exclusions, masks and exact scores, on any number of threads of the caller."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +10,15 @@ import numpy as np
 
 from pinfold.arrays import Bools, Floats, Ints, Longs, TopK, check_array, unit
 from pinfold.graph.csr import Csr
-from pinfold.index.exact import ExactIndex, check_asked, dropped, held, renamed
+from pinfold.index.exact import ExactIndex, check_asked, held, nothing, renamed
 from pinfold.kernels.counts import count_allowed
 
 AGAIN = 4  # results of an 8-bit index for each that is asked for: they are scored again with the vectors themselves
+DEEPER = 4  # times the effort, for queries whose nearest items are excluded
 MORE = 64  # results beyond 2 k that are asked for at first, in place of the excluded ones
-BUDGET = 30_000  # allowed rows that a filtered search looks at, at least (benchmarks/README.md)
+FEW = 5_000  # allowed rows up to which all of them are scored (benchmarks/README.md)
+BUDGET = 30_000  # allowed rows that a filtered search looks at, at least
+PART = 4  # or one in so many of those that are allowed, whichever is more
 RESCORED = 1 << 24  # numbers gathered at once to score again, 64 MiB
 Near = Callable[[Floats, int], tuple[Longs, Floats]]  # queries (B, D) and n to rows (B, n), -1 where fewer, and scores
 
@@ -85,31 +88,50 @@ class FaissIndex:
         if not np.isfinite(queries).all():  # faiss would answer all the same
             raise ValueError("queries must be finite")
         most = 0 if exclude is None or not len(queries) else int(exclude.degrees().max())
-        tries = [(k + min(most, k + MORE), allowed), (k + most, allowed)]
-        if allowed is None and self.shape.kind != "flat":  # so many lists that there are k in them, or every item
-            tries.append((k + most, np.ones(n_items, np.bool_)))
-        found = TopK(np.full((len(queries), k), -1, np.int32), np.full((len(queries), k), -np.inf, np.float32))
+        found = nothing(len(queries), k)
         rows = np.arange(len(queries) if n_items else 0, dtype=np.int32)
-        for fetch, mask in tries:
+        for fetch, deeper, mask in self._tries(k, most, allowed):
             if not len(rows):
                 break
-            part = None if exclude is None else exclude.take(rows)
-            kept = self._kept(queries[rows], k, min(fetch, n_items), part, self._near(mask))
-            found.ids[rows], found.scores[rows] = kept.ids, kept.scores
-            rows = rows[kept.ids[:, -1] < 0]  # who excludes much is asked for again
+            everybody = len(rows) == len(queries)
+            part = exclude if everybody or exclude is None else exclude.take(rows)
+            fetch = min(fetch, n_items)
+            best, again = self._best(queries[rows], k, fetch, part, self._near(mask, deeper))
+            if deeper > 1 or self.shape.kind == "flat":
+                again = best.ids[:, -1] < 0
+            if everybody and not again.any():
+                return best
+            found.ids[rows], found.scores[rows] = best.ids, best.scores
+            rows = rows[again]
         return found
 
-    def _kept(self, queries: Floats, k: int, fetch: int, exclude: Csr | None, near: Near) -> TopK:
-        """The k best of `fetch` results that are not excluded."""
+    def _tries(self, k: int, most: int, allowed: Bools | None) -> Iterator[tuple[int, int, Bools | None]]:
+        """How many are asked for, how many times the effort, and what may come, until k are found."""
+        yield k + min(most, k + MORE), 1, allowed
+        whole = np.ones(len(self), np.bool_) if allowed is None else allowed
+        # a graph gets little better by more effort: its second try looks at every item
+        yield k + most, DEEPER, whole if self.shape.kind == "hnsw" else allowed
+        yield k + most, DEEPER, whole  # a mask has so many lists looked at that there are k in them
+
+    def _best(self, queries: Floats, k: int, fetch: int, exclude: Csr | None, near: Near) -> tuple[TopK, Bools]:
+        """The k best of `fetch` that are not excluded, and whose answers may be better with more effort.
+
+        Those are who got fewer than k, and whose k-th stands at twice its rank, for which no effort was chosen.
+        """
         n = min(AGAIN * fetch, len(self._vectors)) if self.shape.bits == 8 else fetch
         ids, scores = near(queries, n)
         if self.shape.bits == 8:
             scores = self._scored(queries, ids)
         gone = ids < 0 if exclude is None else (ids < 0) | held(exclude, ids)
-        scores[gone] = -np.inf
-        order = np.lexsort((ids, -scores), axis=1)
-        best = TopK(np.take_along_axis(ids, order, axis=1).astype(np.int32), np.take_along_axis(scores, order, axis=1))
-        return dropped(best, np.take_along_axis(gone, order, axis=1), k)
+        left = np.where(gone, -np.inf, scores)
+        order, lines = np.lexsort((ids, -left), axis=1)[:, :k], np.arange(len(ids))[:, None]
+        found, width = nothing(len(ids), k), order.shape[1]
+        found.scores[:, :width] = left[lines, order]
+        found.ids[:, :width] = np.where(gone[lines, order], -1, ids[lines, order])
+        again = found.ids[:, -1] < 0
+        if exclude is not None:
+            again |= (gone & (scores > found.scores[:, -1:])).sum(axis=1) >= k
+        return found, again
 
     def _scored(self, queries: Floats, ids: Longs) -> Floats:
         """The products of queries (B, D) with the vectors of `ids` (B, N); anything beside -1."""
@@ -126,23 +148,26 @@ class FaissIndex:
         vectors = self._vectors[rows]
         return unit(vectors) if self.shape.unit else vectors
 
-    def _near(self, allowed: Bools | None) -> Near:
-        """What finds the nearest of all, or of what is allowed."""
+    def _near(self, allowed: Bools | None, deeper: int) -> Near:
+        """What finds the nearest of all, or of what is allowed, with so many times the effort."""
+        effort = self.shape.effort * deeper
         if allowed is None:
-            return self._anywhere
-        if self._lists is None:
+            return lambda queries, n: self._anywhere(queries, n, effort)
+        n_allowed = int(np.count_nonzero(allowed))
+        if self._lists is None or n_allowed <= FEW:
             return lambda queries, n: self._exact(queries, n, allowed)
         counts = count_allowed(self._lists, allowed, len(self._centers))
         chosen = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-        return lambda queries, n: self._in_lists(queries, n, chosen, counts)
+        least = min(max(BUDGET, n_allowed // PART), n_allowed)
+        return lambda queries, n: self._in_lists(queries, n, (effort, max(least, n)), chosen, counts)
 
-    def _anywhere(self, queries: Floats, n: int) -> tuple[Longs, Floats]:
+    def _anywhere(self, queries: Floats, n: int, effort: int) -> tuple[Longs, Floats]:
         """The n nearest, as faiss finds them."""
         settings = None
         if self.shape.kind == "ivf":
-            settings = faiss.SearchParametersIVF(nprobe=self.shape.effort)
+            settings = faiss.SearchParametersIVF(nprobe=min(effort, self.n_lists))
         elif self.shape.kind == "hnsw":
-            settings = faiss.SearchParametersHNSW(efSearch=max(self.shape.effort, n))
+            settings = faiss.SearchParametersHNSW(efSearch=max(effort, n))
         faiss.omp_set_num_threads(1)  # of this thread; who has many queries is parallel outside
         scores, ids = self._index.search(np.ascontiguousarray(queries), n, params=settings)
         return ids, scores
@@ -153,17 +178,19 @@ class FaissIndex:
         found = renamed(ExactIndex(self._of(rows)).search(queries, n), rows)
         return found.ids.astype(np.int64), found.scores
 
-    def _in_lists(self, queries: Floats, n: int, chosen: Any, counts: Longs) -> tuple[Longs, Floats]:
+    def _in_lists(
+        self, queries: Floats, n: int, least: tuple[int, int], chosen: Any, counts: Longs
+    ) -> tuple[Longs, Floats]:  # fmt: skip
         """The n best of what is chosen, in the nearest lists that hold any.
 
-        As many lists as a search without a mask looks at, and as hold BUDGET chosen rows: where a mask goes with the
-        clusters, as categories do, the nearest lists alone may hold none. Few chosen rows are all looked at.
+        `least`: so many lists, and so many chosen rows in them. Where a mask goes with the clusters, as categories do,
+        the lists that a search without it looks at may hold none.
         """
         products = queries @ self._centers.T  # (B, L)
         products[:, counts == 0] = -np.inf
         order = np.argsort(-products, axis=1, kind="stable")
         seen = np.cumsum(counts[order], axis=1)
-        needed = np.maximum((seen < max(BUDGET, n)).sum(axis=1) + 1, self.shape.effort)
+        needed = np.maximum((seen < least[1]).sum(axis=1) + 1, least[0])
         width = max(1, min(int(needed.max()), int(np.count_nonzero(counts))))
         keys = np.ascontiguousarray(order[:, :width])
         keys[np.arange(width) >= needed[:, None]] = -1

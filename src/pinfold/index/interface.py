@@ -21,7 +21,7 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Indexes:
-    """The indexes of a model with vectors; one and the same where all of these have length 1."""
+    """The indexes of a model with vectors; where all of these have length 1 they may be one and the same."""
 
     users: Index  # of item vectors as they are
     alike: Index  # of item vectors at length 1

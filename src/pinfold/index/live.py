@@ -192,8 +192,8 @@ class LiveIndex:
 def best_of(one: TopK, other: TopK) -> TopK:
     """The K best of two answers (B, K) that share no rows; of equal scores the lower row comes first."""
     ids, scores = np.concatenate([one.ids, other.ids], axis=1), np.concatenate([one.scores, other.scores], axis=1)
-    order = np.lexsort((ids, -scores), axis=1)[:, : one.ids.shape[1]]
-    return TopK(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1))
+    order, lines = np.lexsort((ids, -scores), axis=1)[:, : one.ids.shape[1]], np.arange(len(ids))[:, None]
+    return TopK(ids[lines, order], scores[lines, order])
 
 
 def _narrowed(exclude: Csr | None, n_columns: int) -> Csr | None:

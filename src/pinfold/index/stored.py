@@ -96,12 +96,9 @@ def read_indexes(folder: Folder, learned: Learned) -> Indexes | None:
     figures = folder.json(FILE) if folder.has(FILE) else {"kind": "exact"}
     if figures.get("kind") == "exact":
         return exact_indexes(vectors)
-    from pinfold.index.opening import read_index
+    from pinfold.index import opening
 
-    users = read_index(folder, figures, "users", vectors.items)
-    if not folder.has("index_alike.faiss"):
-        return Indexes(users, users)
-    return Indexes(users, read_index(folder, figures, "alike", vectors.items))
+    return opening.read_indexes(folder, figures, vectors.items)
 
 
 def _write_files(folder: FolderWriter, vectors: Searched, config: IndexConfig, seed: int) -> Figures:

@@ -25,7 +25,7 @@ class RankerConfig:
     users: Annotated[int, Field(ge=2, description="users to learn from at most, drawn by the seed")] = 5000
     folds: Annotated[int, Field(ge=2, le=20, description="each share of users in turn tells when to stop")] = 5
     trees: Annotated[int, Field(ge=1, le=5000, description="at most")] = 400
-    patience: Annotated[int, Field(ge=1, description="trees without a better NDCG@10 before stopping")] = 40
+    patience: Annotated[int, Field(ge=1, description="trees without a better NDCG@10 before stopping")] = 25
     learning_rate: Annotated[float, Field(gt=0, le=1, description="what each tree counts")] = 0.05
     leaves: Annotated[int, Field(ge=2, le=256, description="of a tree at most")] = 15
     depth: Annotated[int, Field(ge=1, le=16, description="of a tree at most")] = 6
@@ -134,7 +134,7 @@ def _data(lightgbm: Any, lists: Lists, config: RankerConfig, like: Any = None) -
     start = _prior(config, lists.features) if config.prior else None
     return lightgbm.Dataset(
         lists.features, lists.taken.astype(np.int32), group=lists.sizes, init_score=start,
-        feature_name=list(NAMES), reference=like,
+        feature_name=list(NAMES), reference=like, params={"num_threads": 1, "verbosity": -1},
     )  # fmt: skip
 
 

@@ -6,9 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from pinfold.arrays import Bools, Embeddings, Floats, Ints, TopK, unit
-from pinfold.embedding.artifact import Artifact
 from pinfold.errors import ConfigError
-from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr, from_pairs
 from pinfold.graph.interests import Interests, make_interests
 from pinfold.graph.learned import Layered
@@ -17,6 +15,7 @@ from pinfold.index.interests import asked, medoid_queries, merged
 from pinfold.index.interface import Indexes, Recommender
 from pinfold.index.layered import propagate
 from pinfold.index.live import LiveIndex
+from pinfold.index.stored import Searched
 from pinfold.serving.embedder import NewVectors
 
 
@@ -62,22 +61,13 @@ class Answerer(Protocol):
         ...
 
 
-def answerer(artifact: Artifact, indexes: Indexes | None, recommender: Recommender) -> Answerer:
-    """How an artifact's model answers."""
-    learned = artifact.learned
-    match learned:
-        case Convolved():
-            return VectorAnswerer(learned.for_users(), _needed(indexes), recommender)
-        case Embeddings() | Layered() | Interests():
-            return VectorAnswerer(learned, _needed(indexes), recommender)
-        case _:
-            return ScoreAnswerer(len(artifact.items), recommender)
-
-
-def _needed(indexes: Indexes | None) -> Indexes:
+def answerer(n_items: int, vectors: Searched | None, indexes: Indexes | None, recommender: Recommender) -> Answerer:
+    """How a model answers that is searched by these vectors, or has none."""
+    if vectors is None:
+        return ScoreAnswerer(n_items, recommender)
     if indexes is None:
         raise ValueError("a model with vectors needs its indexes")
-    return indexes
+    return VectorAnswerer(vectors, indexes, recommender)
 
 
 class VectorAnswerer:
@@ -85,7 +75,7 @@ class VectorAnswerer:
 
     vectors = True
 
-    def __init__(self, learned: Embeddings | Layered | Interests, indexes: Indexes, recommender: Recommender) -> None:
+    def __init__(self, learned: Searched, indexes: Indexes, recommender: Recommender) -> None:
         self._learned, self._recommender = learned, recommender
         self._users = LiveIndex(indexes.users, learned.items)
         self._alike = self._users if indexes.alike is indexes.users else LiveIndex(indexes.alike, learned.items)
@@ -102,6 +92,8 @@ class VectorAnswerer:
 
     def delete(self, row: int) -> None:
         """The item is found no more; what it says of who took it stays."""
+        if row in self._new and row < len(self._learned.items):
+            self._new[row] = self._old(row)  # as after a restart, which knows no more than that it is gone
         if row < self._users.n_rows:
             self._users.delete(row)
         if self._alike is not self._users and row < self._alike.n_rows:

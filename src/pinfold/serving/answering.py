@@ -206,7 +206,7 @@ def _name(live: Live, row: int) -> tuple[str, str | None]:
 
 def _ranked(live: Live, rows: Ints, scores: Sequence[float], k: int, note: str | None) -> Found:
     answers = [
-        Ranked(n + 1, *_name(live, row), float(score))
-        for n, (row, score) in enumerate(zip(rows.tolist()[:k], scores, strict=False))
+        Ranked(rank, name, title, score)
+        for rank, ((name, title), score) in enumerate(zip(live.items.names(rows[:k]), scores, strict=False), 1)
     ]
     return Found(live.generation.mark, answers, note)

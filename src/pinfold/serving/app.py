@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from starlette.routing import request_response
 
@@ -66,9 +66,11 @@ def build_app(service: Service, config: ServeConfig, tokens: Tokens, page: Mappi
         title="Pinfold", version=__version__, description=ABOUT, docs_url=None, redoc_url=None,
         exception_handlers=error_handlers() | HANDLERS, redirect_slashes=False,
     )  # fmt: skip
-    reads = Reads(service, config.limits, metrics)
-    for route in (*reading(reads, config.limits), *writing(Writes(service, config.limits, metrics), config.limits)):
+    reads, writes = Reads(service, config.limits, metrics), Writes(service, config.limits, metrics)
+    routes = [*reading(reads, config.limits), *writing(writes, config.limits)]
+    for route in routes:
         _add(app, route)
+    app.add_exception_handler(405, _not_this_way(routes))
     app.router.routes.extend(page_routes(page))
     return Guard(app, config, tokens, metrics)
 
@@ -80,7 +82,7 @@ def reading(reads: Reads, limits: Limits) -> list[Route]:
     about = described.text("item", "query", "the item", example=EXAMPLE_ITEM, required=True)
     for_user = described.text("user", "query", "for whom; or items", example=EXAMPLE_USER)
     for_items = described.several("items", "what they have; or user", limits.max_history, [])
-    looked_for = described.text("q", "query", "part of an id or title", example="num", required=True, most=200)
+    looked_for = described.text("q", "query", "part of an id or title", example="num", required=True, most=limits.max_text)
     by = described.choice("by", "what makes items alike", WAYS)
     wanted = described.body(described.wanted_schema(limits), {"items": [EXAMPLE_ITEM], "k": 5})
     found, matches = described.whole("k", "how many answers", 1, limits.max_k, 20), Matches
@@ -147,6 +149,7 @@ def _add(app: FastAPI, route: Route) -> None:
         methods=[route.method],
         summary=(route.handle.__doc__ or "").strip(),
         operation_id=route.handle.__name__,
+        response_class=PlainTextResponse if route.answer is None else JSONResponse,
         responses={**answers, **described.problems(*route.problems)},
         openapi_extra=extra,
         response_model=None,
@@ -159,6 +162,18 @@ def _add(app: FastAPI, route: Route) -> None:
 def _problem(status: int) -> Callable[[Request, Exception], Response]:
     def respond(_: Request, error: Exception) -> Response:
         return Response(error_body(status, str(error)), status, media_type="application/json")
+
+    return respond
+
+
+def _not_this_way(routes: Sequence[Route]) -> Callable[[Request, Exception], Response]:
+    """A path that several routes share has the methods of all of them; Starlette names the first one's."""
+
+    def respond(request: Request, error: Exception) -> Response:
+        path = getattr(request.scope.get("route"), "path", None)
+        methods = sorted(route.method for route in routes if route.path == path)
+        headers = {"allow": ", ".join(methods)} if methods else getattr(error, "headers", None)
+        return Response(error_body(405, "Method Not Allowed"), 405, headers, "application/json")
 
     return respond
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.arrays import Bools, Longs, Strings
+from pinfold.arrays import Bools, Ints, Longs, Strings
 from pinfold.data.tables import Table
 from pinfold.data.vocab import Vocab
 from pinfold.errors import DataError, did_you_mean
@@ -103,6 +103,16 @@ class Catalogue:
         """An item's id and title."""
         return Named(self.id(row), self.title(row))
 
+    def names(self, rows: Ints) -> list[tuple[str, str | None]]:
+        """Ids and titles of several items."""
+        ids, titles, later, n_old = self._items.all, self._titles, self._later, self.n_old
+        return [
+            (ids[row], None if titles is None else titles[row])
+            if row < n_old and row not in later
+            else (self.id(row), self.title(row))
+            for row in rows.tolist()
+        ]
+
     def attributes(self, row: int) -> Mapping[str, Any]:
         """All that is known of an item."""
         later = self._later.get(row)
@@ -128,25 +138,29 @@ class Catalogue:
                 listed = ", ".join(sorted(set(known)))
                 raise DataError(f"no attribute {name!r}{did_you_mean(name, known)} (known: {listed}); leave it out")
 
-    def put(self, name: str, later: Later) -> int:
-        """An item is new, or other than it was; its row."""
+    def row_for(self, name: str) -> int:
+        """The row of an item that is to be put or deleted; to a new one its id does not lead before it is."""
         row = self.any_row(name)
         if row is None:
             row = len(self)
-            self._later[row] = later
             self._ids.append(name)
-            self._rows[name] = row
-        else:
-            self._later[row] = later
-            self._gone.discard(row)
         return row
 
-    def delete(self, name: str) -> int | None:
-        """An item is gone; its row, or None where there never was one."""
-        row = self.any_row(name)
-        if row is not None:
-            self._gone.add(row)
-        return row
+    def put(self, row: int, later: Later) -> None:
+        """An item is there, with these attributes."""
+        self._later[row] = later
+        self._lead(row)
+        self._gone.discard(row)
+
+    def delete(self, row: int) -> None:
+        """An item is gone, and what was said of it."""
+        self._gone.add(row)
+        self._later[row] = Later({})
+        self._lead(row)
+
+    def _lead(self, row: int) -> None:
+        if row >= self.n_old:
+            self._rows[self._ids[row - self.n_old]] = row
 
     def gone(self, row: int) -> bool:
         """Whether an item is gone."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pinfold.serving.checks import FIRST_SECOND, LAST_SECOND
 from pinfold.serving.limits import Limits
 from pinfold.serving.views import Problem
 
@@ -79,13 +80,15 @@ def body(schema: Described, example: Any) -> Described:
 def problems(*statuses: int) -> dict[int | str, Described]:
     """The errors that a route may answer with, beside those that any may."""
     said = {
-        401: "no token, or a wrong one", 403: "this token may only read", 404: "nothing has this id",
+        400: "not HTTP, or not JSON", 401: "no token, or a wrong one", 403: "this token may only read", 404: "nothing has this id",
         409: "the model that is served cannot do this, or it contradicts what was told before",
         413: "the body is too large", 415: "the body is no JSON", 422: "the request is not what it should be",
         429: "too many requests", 503: "too much at once, or the store refuses", 504: "it took too long",
     }  # fmt: skip
-    chosen = sorted({*statuses, 401, 403, 422, 429, 503, 504})
-    return {status: {"model": Problem, "description": said[status]} for status in chosen}
+    chosen = sorted({*statuses, 400, 401, 403, 422, 429, 503, 504})
+    found: dict[int | str, Described] = {s: {"model": Problem, "description": said[s]} for s in chosen}
+    found[400]["content"] = {"text/plain": {"schema": {"type": "string"}}}  # what is not HTTP does not come this far
+    return found
 
 
 def object_of(properties: Described, required: tuple[str, ...] = ()) -> Described:
@@ -101,15 +104,19 @@ def ids(limits: Limits, most: int) -> Described:
 
 def item_schema(limits: Limits) -> Described:
     """The body of PUT /v1/items/{item}."""
-    scalar = {"type": ["string", "number", "boolean", "null"], "maxLength": limits.max_text}
+    scalar = {"type": ["string", "number", "boolean"], "maxLength": limits.max_text}
     several_of = {"type": "array", "items": scalar, "maxItems": limits.max_values}
-    attributes = {"type": "object", "additionalProperties": {"anyOf": [scalar, several_of]}}
-    return object_of({"attributes": attributes, "collections": ids(limits, limits.max_collections)}, ("attributes",))
+    value = {"anyOf": [scalar, several_of, {"type": "null"}]}
+    names = {"minLength": 1, "maxLength": limits.max_id}
+    attributes = {
+        "type": "object", "additionalProperties": value, "propertyNames": names, "maxProperties": limits.max_attributes,
+    }  # fmt: skip
+    return object_of({"attributes": attributes, "collections": ids(limits, limits.max_collections)})
 
 
 def events_schema(limits: Limits) -> Described:
     """The body of POST /v1/events."""
-    event = object_of(_event(limits) | {"user": _id(limits), "id": _id(limits)}, ("user", "item"))
+    event = object_of(_event(limits) | {"user": _id(limits), "id": _or_null(_id(limits))}, ("user", "item"))
     events = {"type": "array", "items": event, "minItems": 1, "maxItems": limits.max_batch}
     return object_of({"events": events}, ("events",))
 
@@ -124,7 +131,7 @@ def wanted_schema(limits: Limits) -> Described:
             "items": ids(limits, most) | {"minItems": 1},
             "events": {"type": "array", "items": event, "minItems": 1, "maxItems": most},
             "k": {"type": "integer", "minimum": 1, "maximum": limits.max_k, "default": 10},
-            "filter": filter_schema(limits),
+            "filter": _or_null(filter_schema(limits)),
             "diversity": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
         }
     )
@@ -133,10 +140,10 @@ def wanted_schema(limits: Limits) -> Described:
 
 def filter_schema(limits: Limits) -> Described:
     """A filter: all that it says must hold."""
-    value = {"type": ["string", "number", "boolean"]}
+    value = {"type": ["string", "number", "boolean"], "maxLength": limits.max_text}
     field = {"type": "string", "minLength": 1, "maxLength": limits.max_id}
     number = {"type": "number"}
-    among = {"type": "array", "items": value, "minItems": 1, "maxItems": limits.max_filter_ids}
+    among = {"type": "array", "items": value, "maxItems": limits.max_filter_ids}
     kinds = [
         object_of({"field": field, "in": among}, ("field", "in")),
         object_of({"field": field, "min": number, "max": number}, ("field", "min")),
@@ -145,11 +152,17 @@ def filter_schema(limits: Limits) -> Described:
     ]
     where = {"type": "array", "items": {"oneOf": kinds}, "maxItems": limits.max_conditions}
     listed = ids(limits, limits.max_filter_ids)
-    return object_of({"allow": listed, "deny": listed, "where": where})
+    return object_of({"allow": _or_null(listed), "deny": listed, "where": where})
 
 
 def _event(limits: Limits) -> Described:
-    return {"item": _id(limits), "time": {"type": "integer", "description": "unix seconds"}}
+    time = {"type": "integer", "minimum": FIRST_SECOND, "maximum": LAST_SECOND, "description": "unix seconds"}
+    return {"item": _id(limits), "time": _or_null(time)}
+
+
+def _or_null(schema: Described) -> Described:
+    """The same, or null, which says as much as leaving it out."""
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _id(limits: Limits) -> Described:

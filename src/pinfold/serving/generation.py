@@ -14,7 +14,7 @@ from pinfold.graph.bipartite import build_graph
 from pinfold.graph.csr import Csr
 from pinfold.index.interface import Indexes, Recommender
 from pinfold.index.recommender import recommender
-from pinfold.index.stored import open_indexes
+from pinfold.index.stored import Searched, open_indexes, searched
 from pinfold.serving.embedder import Embedder, embedder_of
 from pinfold.serving.filters import Columns
 
@@ -28,6 +28,7 @@ class Generation:
     created: float  # unix seconds: what was accepted later, training did not know
     artifact: Artifact
     seen: Csr  # (U, I) what users have
+    vectors: Searched | None  # that answers are found by
     indexes: Indexes | None  # None: the model has no vectors
     recommender: Recommender
     embedder: Embedder
@@ -48,15 +49,18 @@ def load_generation(path: Path) -> Generation:
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error
     seen = build_graph(artifact.known()).user_items
-    indexes = open_indexes(path, artifact.learned)
+    vectors = searched(artifact.learned)  # once: as large as the catalogue
+    learned = artifact.learned if vectors is None else vectors
+    indexes = open_indexes(path, learned)
     return Generation(
         name=path.name,
         mark=f"{path.name}@{digest[:12]}",
         created=float(artifact.metrics.get("created", written)),
         artifact=artifact,
         seen=seen,
+        vectors=vectors,
         indexes=indexes,
-        recommender=recommender(artifact.learned, seen, indexes),
+        recommender=recommender(learned, seen, indexes),
         embedder=embedder_of(artifact),
         model=model_of(artifact),
     )

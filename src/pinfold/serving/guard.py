@@ -172,6 +172,7 @@ class Guard:
             raise RequestError(503, "too many requests are at work")
         self._at_work += 1
         try:
+            await asyncio.sleep(0)  # what else has arrived is counted, or refused, before this one is answered
             await self._in_time(scope, receive, sender)
         finally:
             self._at_work -= 1

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pinfold.arrays import Bools, Ints, TopK
-from pinfold.errors import NotFoundError
+from pinfold.errors import DataError, NotFoundError
 from pinfold.serving.answerers import Answerer, Asker, answerer
 from pinfold.serving.catalogue import Catalogue, Later
 from pinfold.serving.embedder import NewVectors
@@ -28,7 +28,9 @@ class Live:
         artifact = generation.artifact
         self.generation = generation
         self.items = Catalogue(artifact.items, artifact.item_table, artifact.graph.item_users.degrees())
-        self.answers: Answerer = answerer(artifact, generation.indexes, generation.recommender)
+        self.answers: Answerer = answerer(
+            len(artifact.items), generation.vectors, generation.indexes, generation.recommender
+        )
         self.n_events = 0
         self._notes: dict[int, str] = {}  # rows that cannot be found, and why
         self._taken: dict[str, dict[int, None]] = {}  # by user: rows, in the order of the events
@@ -123,31 +125,29 @@ class Live:
             DataError: an attribute that is not known, or a value of another kind.
         """
         artifact = self.generation.artifact
-        users = dict.fromkeys([*collections, *self._takers.get(name, ())])
-        known = [user for user in users if user in artifact.users][:TAKERS]
         row = artifact.items.row_or(name, -1)
+        takers = self._takers.get(name, ()) if row < 0 else ()  # events move only what came since: `take`
+        known = [user for user in dict.fromkeys([*collections, *takers]) if user in artifact.users][:TAKERS]
         if row >= 0:
             known += artifact.users.ids(artifact.graph.item_users.row(row)).tolist()
         return self.generation.embedder(attributes, known)
 
     def put(self, entry: ItemEntry, vectors: NewVectors | str | None) -> int:
         """An item was accepted; None: it keeps the vectors it was trained to. Its row."""
-        before = self.items.any_row(entry.id)
-        if before is not None:
-            self._ungive(before)
-        row = self.items.put(entry.id, Later(entry.attributes, list(entry.collections)))
+        row = self.items.row_for(entry.id)
+        self._ungive(row)
+        self._show(row, vectors)  # before its id leads to it, so that who finds the row finds its vector
+        self.items.put(row, Later(entry.attributes, list(entry.collections)))
         for user in entry.collections:
             self._given.setdefault(user, {})[row] = None
-        self._show(row, vectors)
         return row
 
     def delete(self, entry: ItemEntry) -> None:
         """An item is gone."""
-        row = self.items.any_row(entry.id)
-        if row is not None:
-            self.answers.delete(row)
-            self.items.delete(entry.id)
-            self._ungive(row)
+        row = self.items.row_for(entry.id)  # also one that came and went before a restart: its events may count again
+        self.answers.delete(row)
+        self._ungive(row)
+        self.items.delete(row)
 
     def take(self, entries: Iterable[EventEntry]) -> None:
         """Events were accepted; items that came since move to where their users are."""
@@ -157,8 +157,10 @@ class Live:
             row = self.items.any_row(entry.item)
             if row is None:
                 continue  # the item was deleted, and the generation never knew it
-            self._taken.setdefault(entry.user, {}).pop(row, None)
-            self._taken[entry.user][row] = None
+            taken = self._taken.setdefault(entry.user, {})
+            if row in taken:  # it is the latest now; in one step, so that no reader sees the user without it
+                self._taken[entry.user] = {**{one: None for one in taken if one != row}, row: None}
+            taken[row] = None
             takers = self._takers.setdefault(entry.item, {})
             if len(takers) < TAKERS and entry.user not in takers:
                 takers[entry.user] = None
@@ -198,14 +200,21 @@ class Live:
         elif entry.id in self.generation.artifact.items and entry.time < self.generation.created:
             self.put(entry, None)
         else:
-            self.put(entry, self.place(entry.id, entry.attributes, entry.collections))
+            self.put(entry, self._placed(entry.id, entry.attributes, entry.collections))
+
+    def _placed(self, name: str, attributes: Mapping[str, Any], collections: Sequence[str]) -> NewVectors | str:
+        """As `place`, of what was accepted already: by another generation, it may hold what this one cannot read."""
+        try:
+            return self.place(name, attributes, collections)
+        except DataError as error:
+            return f"this model cannot read it: {error}"
 
     def _move(self, name: str) -> None:
         """Place an item anew, now that more users have it."""
         row = self.items.row_or(name)
         later = None if row is None else self.items.later(row)
         if row is not None and later is not None:
-            self._show(row, self.place(name, later.attributes, later.collections))
+            self._show(row, self._placed(name, later.attributes, later.collections))
 
     def _show(self, row: int, vectors: NewVectors | str | None) -> None:
         """Let an item be found, or note why it is not."""

@@ -27,8 +27,8 @@ HASHED = re.compile(r"-[A-Za-z0-9_-]{8}\.(js|css|svg)$")  # vite puts a hash of 
 FOREVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"  # kept, but asked for with its etag every time
 
-# The map is drawn by regl, which writes code at run time. It may do so in this frame only, which has no network, no origin
-# (so no token, and no way to the page around it) and no text of the data: docs/explorer.md.
+# The map is drawn by regl, which writes code at run time. It may do so in this frame only, which has no network, no
+# origin (so no token, and no way to the page around it) and no text of the data: docs/explorer.md.
 FRAME_POLICY = (
     "default-src 'none'; script-src 'unsafe-eval' {script}; style-src 'unsafe-inline'; "
     "sandbox allow-scripts; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -36,10 +36,11 @@ FRAME_POLICY = (
 
 NO_BUILD = b"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Pinfold</title>
-<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:38rem;margin:4rem auto;padding:0 1rem}</style>
+<style>:root{color-scheme:light dark}
+body{font:16px/1.5 system-ui,sans-serif;max-width:38rem;margin:4rem auto;padding:0 1rem}</style>
 </head><body><h1>Pinfold</h1>
 <p>The service runs. Its page for looking around, the explorer, has not been built in this copy.</p>
-<p>In a work tree with Node 20 or newer: <code>make web</code>, then start the service again. Wheels hold it already.</p>
+<p>In a work tree with Node 20 or newer: <code>make web</code>, then start the service again.</p>
 <p>All that it would show can be asked for: <a href="/openapi.json">/openapi.json</a> says how.</p>
 </body></html>
 """
@@ -93,7 +94,7 @@ def page_routes(page: Mapping[str, PageFile] | None = None) -> list[Route]:
 
 
 def page_response(file: PageFile, known: str | None, accepted: str | None) -> Response:
-    """A file as an answer: 304 where `known` (If-None-Match) names it, packed where `accepted` (Accept-Encoding) allows.
+    """A file as an answer: 304 where `known` (If-None-Match) names it, packed where Accept-Encoding says so.
 
     Where the file has a content security policy, the answer has it, and nobody may add a second one: both would hold.
     """

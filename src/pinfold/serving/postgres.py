@@ -7,6 +7,7 @@ later one writes.
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -99,6 +100,11 @@ def _ask(connection: Connection, statement: str) -> bool:
         return bool(connection.execute(text(statement)).scalar_one())
 
 
+@lru_cache(256)  # SQLAlchemy keeps compiled statements by table
+def _vectors(name: str, dim: int) -> Table:
+    return Table(name, MetaData(), Column("id", Text, primary_key=True), Column("vector", VECTOR(dim)))
+
+
 class PgVectors:
     """Vectors in pgvector's type, searched by an HNSW index for inner products."""
 
@@ -107,7 +113,7 @@ class PgVectors:
 
     def table(self, name: str, dim: int) -> Table:
         """A table that people can also ask by SQL: `ORDER BY vector <#> '[...]' LIMIT 10`."""
-        return Table(name, MetaData(), Column("id", Text, primary_key=True), Column("vector", VECTOR(dim)))
+        return _vectors(name, dim)
 
     def create(self, connection: Connection, table: Table) -> None:
         """Make the table, and the extension if it is not there."""

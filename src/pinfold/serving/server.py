@@ -13,6 +13,7 @@ from pinfold.errors import ArtifactError, ConfigError, StoreError
 from pinfold.serving.app import build_app
 from pinfold.serving.limits import ServeConfig
 from pinfold.serving.page import read_page
+from pinfold.serving.protocol import BoundedProtocol
 from pinfold.serving.service import Service
 from pinfold.serving.sql_store import open_store
 from pinfold.serving.tokens import read_tokens
@@ -72,7 +73,7 @@ def _run(app: object, config: ServeConfig, started: Callable[[str], None] | None
         app,  # type: ignore[arg-type]
         host=config.host,
         port=config.port,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

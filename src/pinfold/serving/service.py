@@ -61,6 +61,8 @@ class Service:
         generation = self._load(served[-1] if served else artifact.name)
         live = Live(generation)
         live.replay(store.entries())
+        if not served:  # a list that began with another artifact ends here
+            store.set_meta(SERVED, "[]")
         self._note(generation.name)
         self._snapshot = Snapshot(live, Explorer(live))
         self._keep_vectors(live)

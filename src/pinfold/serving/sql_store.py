@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from sqlalchemy import URL, Connection, make_url
@@ -40,7 +40,7 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._turn = Lock()
-        self._closed = False
+        self._closed = Event()
         self._owner = secrets.token_hex(8)
         try:
             with self._transaction(writes=True) as connection:
@@ -92,7 +92,7 @@ class SqlStore:
         """See `Store`."""
         with self._transaction(writes=False) as connection:
             for entry in journal.read(connection, self._database.place, after):
-                if self._closed:
+                if self._closed.is_set():
                     raise StoreError(f"{self._database.place}: was closed while its entries were read")
                 yield entry
 
@@ -134,15 +134,15 @@ class SqlStore:
     def close(self) -> None:
         """See `Store`."""
         with self._turn:
-            if not self._closed:
-                self._closed = True
+            if not self._closed.is_set():
+                self._closed.set()
                 with refusals(self._database.place):
                     self._database.release()
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
         place = self._database.place
-        if self._closed:
+        if self._closed.is_set():
             raise StoreError(f"{place}: was closed; open it again")
         options = {"writes": True} if writes else dict(self._database.snapshot)
         with refusals(place, self._database.driver_error), self._database.engine.connect() as connection:
@@ -151,7 +151,7 @@ class SqlStore:
                 with connection.begin():
                     yield connection
             finally:
-                if self._closed:
+                if self._closed.is_set():
                     connection.detach()  # the pool that it came from has gone
 
     @contextmanager

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -165,13 +166,18 @@ def _check(connection: Connection, path: Path) -> None:
         raise StoreError(f"{path}: is a database of something else (table {names[0]}); name another file")
 
 
+@lru_cache(256)  # SQLAlchemy keeps compiled statements by table
+def _vectors(name: str) -> Table:
+    return Table(name, MetaData(), Column("id", Text, primary_key=True), Column("vector", LargeBinary))
+
+
 class BlobVectors:
     """Vectors as rows of bytes, each of them read in a search: for thousands of vectors, not for millions."""
 
     def table(self, name: str, dim: int) -> Table:
         """4 bytes a number, lowest first."""
         del dim
-        return Table(name, MetaData(), Column("id", Text, primary_key=True), Column("vector", LargeBinary))
+        return _vectors(name)
 
     def create(self, connection: Connection, table: Table) -> None:
         """Make the table."""

@@ -1,0 +1,356 @@
+"""Each route of the service: what it answers where all is well, and where nothing has the id."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.serving.shop import N_ITEMS, N_USERS, Shop, error, ids, segment
+
+EVEN: dict[str, Any] = {"title": "even thing", "section": "even", "price": 4.0, "tags": ["mod1", "all"]}
+ODD_IDS = ["a/b", "%2F", "..", ".", "a b", "é", "e\u0301", "\u202e", "𝄞", "?k=3", "#", "a&b=c", "'; DROP--", "\\", "\n", "+", ";v=1",
+           "x" * 512]  # fmt: skip
+
+
+def even(found: list[str]) -> float:
+    """The share that is of the even taste."""
+    return float(np.mean([int(name.removeprefix("item")) % 2 == 0 for name in found]))
+
+
+def test_recommendations_for_a_user(calm: Shop) -> None:
+    found = calm.get("/v1/users/user2/recommendations", k=5)
+    assert len(ids(found)) == 5
+    assert even(ids(found)) == 1
+    assert found["note"] is None
+    assert found["items"][0]["title"].startswith("even thing")
+    assert found["generation"].startswith("pinsage@")
+    scores = [one["score"] for one in found["items"]]
+    assert scores == sorted(scores, reverse=True)
+    assert ids(calm.get("/v1/users/user2/recommendations"))[:5] == ids(found)  # 10 unless told
+
+
+def test_recommendations_hold_what_somebody_has_only_when_asked_to(calm: Shop) -> None:
+    has = {one["id"] for one in calm.get("/v1/users/user2")["history"]}
+    assert len(has) == 8
+    found = calm.get("/v1/users/user2/recommendations", k=1000)
+    assert not has & set(ids(found))
+    assert found["note"].startswith(f"{N_ITEMS - 8} of 1000: ")
+    assert set(calm.recommended("user2", k=1000, seen=True)) == {f"item{row}" for row in range(N_ITEMS)}
+
+
+def test_recommendations_by_post(calm: Shop) -> None:
+    path = "/v1/recommendations"
+    assert calm.ask("POST", path, {"user": "user2", "k": 5}).json == calm.get("/v1/users/user2/recommendations", k=5)
+    found = calm.ask("POST", path, {"items": ["item0", "item2"], "k": 6}).json
+    assert even(ids(found)) == 1
+    assert not {"item0", "item2"} & set(ids(found))
+    events = [{"item": "item2", "time": 7}, {"item": "item0"}]
+    assert calm.ask("POST", path, {"events": events, "k": 6}).json == found
+    some = calm.ask("POST", path, {"items": ["item0", "nothing", "item2"], "k": 6}).json
+    assert ids(some) == ids(found)
+    assert some["note"] == "1 of 3 items are not known and were left out"
+    error(calm.ask("POST", path, {"items": ["nothing"]}), 404)
+    error(calm.ask("POST", path, {"user": "nobody"}), 404)
+
+
+def test_users(calm: Shop) -> None:
+    found = calm.get("/v1/users/user1")
+    assert set(found) == {"id", "title", "history", "n_history"}
+    assert (found["id"], found["title"], found["n_history"]) == ("user1", None, 8)
+    assert all(set(one) == {"id", "title"} and one["title"].startswith("odd") for one in found["history"])
+
+
+def test_items(calm: Shop) -> None:
+    found = calm.get("/v1/items/item8")
+    assert found["title"] == "even thing 8"
+    expected = {"title": "even thing 8", "section": "even", "price": 8.0, "tags": ["mod2", "all"], "available": False}
+    assert found["attributes"] == expected
+    assert (found["origin"], found["findable"]) == ("trained", True)
+    users = [f"user{row}" for row in range(N_USERS)]
+    assert found["n_users"] == sum("item8" in str(calm.get(f"/v1/users/{user}")["history"]) for user in users)
+    assert "price" not in calm.get("/v1/items/item5")["attributes"]  # missing
+
+
+@pytest.mark.parametrize("by", ["model", "content", "walk"])
+def test_similar_items(calm: Shop, by: str) -> None:
+    found = calm.get("/v1/items/item4/similar", k=6, by=by)
+    assert even(ids(found)) == 1
+    assert "item4" not in ids(found)
+    assert len(ids(found)) == 6
+    allowed = [name for name in calm.similar("item4", k=1000, by=by) if name in ("item3", "item6", "item8")]
+    assert calm.similar("item4", k=1000, by=by, filter={"allow": ["item3", "item6", "item8"]}) == allowed
+
+
+def test_diverse_answers_are_less_alike(calm: Shop) -> None:
+    plain, diverse = calm.similar("item4", k=5), calm.similar("item4", k=5, diversity=0.9)
+    assert len(diverse) == 5
+    assert set(diverse) != set(plain)
+    assert calm.recommended("user0", k=5, diversity=0) == calm.recommended("user0", k=5)
+
+
+def test_related_collections(calm: Shop) -> None:
+    found = calm.get("/v1/collections/user4/related", k=6)
+    names = ids(found)
+    assert len(names) == 6
+    assert "user4" not in names
+    assert all(int(name.removeprefix("user")) % 2 == 0 for name in names)
+    assert calm.get("/v1/collections/user4/related", k=1000)["note"] is not None
+
+
+def test_search(calm: Shop) -> None:
+    assert [one["id"] for one in calm.get("/v1/search", q="ITEM3", k=1)["items"]] == ["item3"]
+    found = calm.get("/v1/search", q="odd thing", k=1000)["items"]
+    assert {one["id"] for one in found} == {f"item{row}" for row in range(1, N_ITEMS, 2)}
+    assert calm.get("/v1/search", q="thing 39")["items"] == [{"id": "item39", "title": "odd thing 39"}]
+    for text in ("nothing like it", "\n", "\nitem", "3\n", "item3\nodd", "\x0b"):  # titles stand in lines
+        assert calm.get("/v1/search", q=text)["items"] == [], text
+    error(calm.ask("GET", "/v1/search"), 422, "q")
+    error(calm.ask("GET", "/v1/search?q="), 422, "q")
+
+
+def test_the_neighborhood_of_an_item(calm: Shop) -> None:
+    found = calm.get("/v1/items/item4/neighborhood", size=5, hops=2)
+    nodes = {node["id"]: node for node in found["nodes"]}
+    assert len(nodes) == len(found["nodes"])
+    assert (found["nodes"][0]["id"], found["nodes"][0]["hop"]) == ("item4", 0)
+    assert sum(node["hop"] == 1 for node in nodes.values()) == 5
+    assert {node["hop"] for node in nodes.values()} <= {0, 1, 2}
+    assert even(list(nodes)) == 1
+    for edge in found["edges"]:
+        assert edge["source"] in nodes
+        assert edge["target"] in nodes
+        assert 0 < edge["weight"] <= 1
+    assert {node["hop"] for node in calm.get("/v1/items/item4/neighborhood", hops=1)["nodes"]} == {0, 1}
+
+
+def test_the_map(calm: Shop) -> None:
+    found = calm.get("/v1/map", field="section")
+    assert found["field"] == "section"
+    assert set(found["ids"]) == {f"item{row}" for row in range(N_ITEMS)}
+    names = [found["categories"][place] for place in found["category"]]
+    assert names == ["even" if int(name.removeprefix("item")) % 2 == 0 else "odd" for name in found["ids"]]
+    assert all(-1 <= place <= 1 for axis in ("x", "y") for place in found[axis])
+    sides = [np.mean([x for x, name in zip(found["x"], names, strict=True) if name == one]) for one in ("even", "odd")]
+    assert abs(sides[0] - sides[1]) > 0.5  # two tastes lie apart
+    plain = calm.get("/v1/map", n=10)
+    assert (len(plain["ids"]), plain["categories"], plain["field"]) == (10, [], None)
+    assert set(plain["category"]) == {-1}
+    error(calm.ask("GET", "/v1/map?field=colour"), 422, "field")
+
+
+def test_status_and_generations(calm: Shop) -> None:
+    found = calm.get("/v1/status")
+    assert (found["model"], found["n_items"], found["n_users"], found["n_deleted"]) == ("pinsage", N_ITEMS, N_USERS, 0)
+    assert found["fields"] == ["title", "section", "price", "tags", "available"]
+    assert found["freshness"] == {"count": 0, "p50": None, "p99": None, "last": None}
+    assert calm.get("/v1/status")["requests"] == found["requests"] + 1
+    assert calm.get("/v1/generations") == {"current": found["generation"], "history": ["pinsage"]}
+
+
+def test_health_metrics_and_the_page(calm: Shop) -> None:
+    assert calm.get("/healthz") == calm.get("/readyz") == {"status": "ok"}
+    text = calm.ask("GET", "/metrics")
+    assert text.headers["content-type"].startswith("text/plain")
+    assert b'pinfold_requests_total{method="GET",route="/healthz",status="200"}' in text.body
+    assert b"item4" not in text.body
+    page = calm.ask("GET", "/")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/users/X", "/v1/users/X/recommendations", "/v1/items/X", "/v1/items/X/similar", "/v1/items/X/similar?by=walk",
+     "/v1/items/X/similar?by=content", "/v1/items/X/neighborhood", "/v1/collections/X/related",
+     "/v1/explain?item=X&user=user0", "/v1/explain?item=item0&user=X", "/v1/explain?item=item0&items=X"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["nothing", "a/b", "item0 ", "ITEM0"])
+def test_what_nothing_has_is_404_and_says_the_id(calm: Shop, path: str, name: str) -> None:
+    assert name in error(calm.ask("GET", path.replace("X", segment(name))), 404)
+    assert "did you mean 'item0'" in error(calm.ask("GET", "/v1/items/item_0"), 404)
+
+
+def test_an_item_comes_changes_and_goes(served: Callable[..., Shop]) -> None:
+    shop = served()
+    body = {"attributes": EVEN, "collections": ["user0", "somebody"]}
+    found = shop.ask("PUT", "/v1/items/new", body)
+    assert found.status == 201
+    stored = found.json
+    assert set(stored) == {"id", "sequence", "findable", "note", "generation", "seconds"}
+    assert (stored["id"], stored["sequence"], stored["findable"], stored["note"]) == ("new", 1, True, None)
+    assert 0 < stored["seconds"] < 5
+    assert even([name for name in shop.similar("new", k=6)]) == 1
+    assert "new" in shop.similar("item0", k=1000)
+    assert "new" in shop.recommended("user2", k=1000)
+    assert "new" not in shop.recommended("user0", k=1000)  # a collection that holds it
+    assert shop.get("/v1/users/somebody")["history"] == [{"id": "new", "title": "even thing"}]
+    view = shop.get("/v1/items/new")
+    assert (view["attributes"], view["origin"], view["n_users"]) == (EVEN, "fresh", 2)
+    assert shop.get("/v1/search", q="new")["items"] == [{"id": "new", "title": "even thing"}]
+    assert shop.get("/v1/items/new/neighborhood", hops=1)["nodes"][0]["id"] == "new"
+    assert len(shop.similar("new", k=5, by="walk")) == 5
+    assert even(shop.similar("new", k=5, by="content")) == 1
+
+    found = shop.ask("PUT", "/v1/items/new", {"attributes": {**EVEN, "title": "odd thing", "section": "odd"}})
+    assert (found.status, found.json["sequence"]) == (200, 2)
+    assert shop.get("/v1/items/new")["title"] == "odd thing"
+    assert "new" in shop.recommended("user0", k=1000)  # no longer among its collections
+    error(shop.ask("GET", "/v1/users/somebody"), 404)
+    assert shop.get("/v1/status")["n_fresh"] == 1
+    assert shop.get("/v1/status")["freshness"]["count"] == 2
+
+    assert shop.delete("new") == {"id": "new", "sequence": 3}
+    assert shop.ask("DELETE", "/v1/items/new").status == 404
+    for path in ("/v1/items/new", "/v1/items/new/similar", "/v1/explain?item=new&user=user0"):
+        error(shop.ask("GET", path), 404)
+    assert "new" not in shop.similar("item0", k=1000)
+    assert shop.get("/v1/search", q="new")["items"] == []
+    assert (shop.get("/v1/status")["n_fresh"], shop.get("/v1/status")["n_deleted"]) == (0, 1)
+
+
+@pytest.mark.parametrize("by", ["model", "content", "walk"])
+def test_a_deleted_item_of_the_training_data_is_gone_from_everywhere(served: Callable[..., Shop], by: str) -> None:
+    shop = served()
+    assert "item6" in shop.similar("item4", k=1000, by=by)
+    shop.delete("item6")
+    assert "item6" not in shop.similar("item4", k=1000, by=by)
+    for user in ("user0", "user2", "user4"):
+        assert "item6" not in shop.recommended(user, k=1000, seen=True)
+        assert "item6" not in [one["id"] for one in shop.get(f"/v1/users/{user}")["history"]]
+    assert "item6" not in shop.get("/v1/map")["ids"]
+    assert "item6" not in [one["id"] for one in shop.get("/v1/items/item4/neighborhood", size=50)["nodes"]]
+    assert shop.ask("POST", "/v1/recommendations", {"items": ["item6"]}).status == 404
+    shop.put("item6", {"title": "even thing 6", "section": "even", "price": 6.0})
+    assert "item6" in shop.similar("item4", k=1000, by=by)
+
+
+def test_events_are_known_to_the_next_answer(served: Callable[..., Shop]) -> None:
+    shop = served()
+    first, *_ = shop.recommended("user0")
+    stored = shop.take(("user0", first), ("nobody", "item1"), ("nobody", "item1"))
+    assert stored == {"accepted": 3, "repeated": 0, "sequence": 3}
+    assert first not in shop.recommended("user0", k=1000)
+    assert shop.get("/v1/users/user0")["history"][0]["id"] == first
+    assert shop.get("/v1/users/nobody")["n_history"] == 1
+    assert even(shop.recommended("nobody", k=5)) == 0
+    assert shop.get("/v1/items/item1")["n_users"] == calm_users(shop, "item1") + 1
+    again = {"events": [{"user": "user4", "item": "item0", "id": "e", "time": 5}]}
+    assert shop.ask("POST", "/v1/events", again).json == {"accepted": 1, "repeated": 0, "sequence": 4}
+    assert shop.ask("POST", "/v1/events", again).json == {"accepted": 0, "repeated": 1, "sequence": 4}
+    other = {"events": [{"user": "user4", "item": "item0"}, {"user": "user4", "item": "item2", "id": "e"}]}
+    error(shop.ask("POST", "/v1/events", other), 409, "body.events[1].id")
+    nothing = {"events": [{"user": "user4", "item": "item0"}, {"user": "user4", "item": "nothing"}]}
+    assert "PUT it first" in error(shop.ask("POST", "/v1/events", nothing), 422, "body.events[1].item")
+    assert shop.get("/v1/status")["n_events"] == 4  # all or none
+
+
+def calm_users(shop: Shop, item: str) -> int:
+    """How many users of the training data have an item."""
+    graph = shop.service.snapshot.live.generation.artifact.graph
+    return len(graph.item_users.row(int(item.removeprefix("item"))))
+
+
+@pytest.mark.parametrize("name", ODD_IDS)
+def test_ids_may_be_any_text(served: Callable[..., Shop], name: str) -> None:
+    shop = served()
+    shop.put(name, EVEN, [name])
+    assert shop.get(f"/v1/items/{segment(name)}")["id"] == name
+    assert name in shop.similar("item4", k=1000)
+    assert shop.similar(name, k=3, filter={"deny": ["item4"]})
+    shop.take((name, name))
+    assert shop.get(f"/v1/users/{segment(name)}")["history"] == [{"id": name, "title": "even thing"}]
+    assert name not in shop.recommended(name, k=1000)
+    reasons = shop.get("/v1/explain", item="item4", items=[name])["reasons"]
+    assert [one["id"] for one in reasons] == [name]
+    shop.restart()
+    assert shop.get(f"/v1/items/{segment(name)}")["id"] == name
+    shop.delete(name)
+
+
+def test_what_a_model_cannot_do_is_409_and_says_what_can(served: Callable[..., Shop]) -> None:
+    shop = served("item-knn")
+    for path in ("/v1/map", "/v1/items/item0/similar?by=content", "/v1/items/item0/similar?diversity=0.5",
+                 "/v1/users/user0/recommendations?seen=true", "/v1/collections/user0/related"):  # fmt: skip
+        error(shop.ask("GET", path), 409)
+    stored = shop.put("new", EVEN)
+    assert (stored["findable"], "train" in stored["note"]) == (False, True)
+    assert "train" in error(shop.ask("GET", "/v1/items/new/similar"), 409)
+    error(shop.ask("GET", "/v1/explain?item=new&user=user0"), 409)
+    assert shop.get("/v1/items/new")["findable"] is False
+    shop.take(("nobody", "new"))
+    found = shop.get("/v1/users/nobody/recommendations")
+    assert (found["items"], found["note"] is None) == ([], False)
+    assert even(shop.similar("item4", k=5)) == 1
+    assert len(shop.similar("item4", k=5, by="walk")) == 5
+
+
+def test_another_generation_and_back(served: Callable[..., Shop], trained: Callable[[str], Any]) -> None:
+    trained("gf-cf")
+    shop = served()
+    shop.put("new", EVEN)
+    shop.delete("item6")
+    before = shop.get("/v1/items/item4/similar", k=1000)
+    found = shop.ask("POST", "/v1/generations", {"name": "gf-cf"}).json
+    assert found["history"] == ["pinsage", "gf-cf"]
+    assert found["current"].startswith("gf-cf@")
+    other = shop.get("/v1/items/item4/similar", k=1000)
+    assert other["generation"] == found["current"]
+    assert "item6" not in ids(other)
+    assert shop.get("/v1/items/new")["findable"] is False
+    assert found["current"].encode() in shop.ask("GET", "/metrics").body
+    shop.restart()
+    assert shop.get("/v1/generations") == found
+    back = shop.ask("POST", "/v1/generations/rollback").json
+    assert back["history"] == ["pinsage"]
+    assert shop.get("/v1/items/item4/similar", k=1000) == before
+    error(shop.ask("POST", "/v1/generations/rollback"), 409)
+    for name in ("nothing", "..", "data", "pinsage/", "/etc", "x.state"):
+        error(shop.ask("POST", "/v1/generations", {"name": name}), 422, "body.name")
+    assert shop.get("/v1/items/item4/similar", k=1000) == before
+
+
+def test_readers_never_fail_while_items_come_and_go(served: Callable[..., Shop]) -> None:
+    """Below HTTP, in threads: an item is found whole or not at all."""
+    from pinfold.errors import NotFoundError, RequestError
+    from pinfold.serving import answering
+    from pinfold.serving.answering import Question
+    from pinfold.serving.filters import Condition, Filter
+    from pinfold.serving.store import NewEvent
+
+    service = served().service
+    names = [f"new{n}" for n in range(12)]
+    done: list[int] = []
+
+    def read(seed: int) -> int:
+        rng = np.random.default_rng(seed)
+        n = 0
+        while not done:
+            live, name = service.snapshot.live, str(rng.choice(names))
+            wanted = Filter(where=(Condition("section", among=("even",)),)) if rng.random() < 0.3 else Filter()
+            try:
+                answering.similar(live, name, Question(1000, wanted))
+                answering.explain(live, "user0", [], name, 5)
+                answering.item_view(live, name)
+            except (NotFoundError, RequestError):
+                pass
+            found = answering.for_user(live, "user0", Question(1000, wanted))
+            assert "item1" not in [one.id for one in found.items]
+            answering.user_view(live, "user0")
+            live.items.search("new", 10)
+            service.status(0)
+            n += 1
+        return n
+
+    service.add_events([NewEvent("user0", "item1")])
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(read, seed) for seed in range(3)]
+        try:
+            for turn in range(3):
+                for name in names:
+                    service.put_item(name, EVEN, ["user0"] if turn % 2 else [], 0.0)
+                    service.add_events([NewEvent("user0", "item1"), NewEvent("user4", name)])
+                for name in names:
+                    service.delete_item(name)
+        finally:
+            done.append(1)
+        assert all(reader.result() > 0 for reader in readers)
