@@ -25,7 +25,7 @@ src/pinfold/serving/web/index.html: $(WEB_SOURCES)
 demo: install web
 	$(BIN)/pinfold demo
 
-test: install
+test: install web
 	$(BIN)/pytest --numprocesses 2 --durations 5
 
 check: install

@@ -6,8 +6,8 @@
 DATA are data sets that `pinfold import` made, with times. Each setting and seed: `train_run` with a refit,
 `train_ranker`, `evaluate_artifact`, which opens the test part once, after everything has been chosen on the validation
 part. Also timed: one request's candidates, features and trees. `ablation` looks at the validation part only: sources
-left out (with the candidates that nobody else brings), groups of features blanked; every user is judged by trees that
-did not learn from them. A table on stderr, JSON on stdout.
+left out (with the candidates that nobody else brings), groups of features blanked; users are judged by trees that
+learned from earlier ones. A table on stderr, JSON on stdout.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from pinfold.models.item_knn import ItemKNNConfig
 from pinfold.models.lightgcn import LightGCNConfig
 from pinfold.models.shelf import ModelConfig
 from pinfold.pipeline import evaluate_artifact, train_run
-from pinfold.rankers import RankerReport, gather, rows_of, train_ranker
+from pinfold.rankers import RankerReport, gather, rows_of, times_of, train_ranker
 from pinfold.ranking.candidates import SOURCES, union
 from pinfold.ranking.features import GROUPS, NAMES
 from pinfold.ranking.learning import Lists, RankerConfig, learn, list_ndcg
@@ -148,13 +148,14 @@ def ablation(run: RunConfig, key: str) -> dict[str, Any]:
     users = split.valid.users()
     targets = rows_of(split.valid, users)
     lists = gather(stages, split.valid, users, targets, lambda: None)
-    wanted = targets.degrees()
+    wanted, times = targets.degrees(), times_of(split.valid, users)
     variants = {"all": lists}
     variants |= {f"without source {name}": without_source(lists, place) for place, name in enumerate(SOURCES) if place}
     variants |= {f"without features {name}": blanked(lists, group) for name, group in GROUPS.items()}
     found, whole = {}, None
     for label, some in variants.items():
-        one = list_ndcg(some, learn(some, config, run.seed).scores, wanted)
+        trees = learn(some, config, run.seed, times)
+        one = list_ndcg(some, trees.scores, wanted)[trees.judged]
         whole = one if whole is None else whole
         test = paired_test(one, whole, "ndcg@10", seed=0)
         found[label] = {"ndcg@10": float(one.mean()), "difference": [test.difference, test.low, test.high]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.arrays import Ints
+from pinfold.arrays import Doubles, Ints
 from pinfold.artifacts import check_place, open_folder
 from pinfold.data.dataset import Dataset
 from pinfold.data.interactions import Interactions
@@ -35,9 +35,10 @@ from pinfold.run import RunConfig, contexts_of, load_data, load_test, stored_run
 
 @dataclass(frozen=True, slots=True)
 class RankerReport:
-    """What a second stage is worth on the validation part, every user judged by trees that did not learn from them."""
+    """What a second stage is worth on the validation part: users are judged by trees that learned from earlier ones."""
 
-    n_users: int  # learned from and judged
+    n_users: int  # learned from
+    n_judged: int  # by trees that learned from earlier ones
     n_candidates: float  # of a user, on average
     reach: float  # share of what they took that is among the candidates
     stage_one: float  # mean NDCG@10
@@ -111,8 +112,8 @@ def rank_part(
     with progress.task("candidates", len(users)) as task:
         lists = gather(stages, part, users, targets, task.advance)
     gathered = time.perf_counter()
-    with progress.task("ranker", config.folds + 1) as task:
-        found = learn(lists, config, seed, task.advance)
+    with progress.task("ranker", config.folds) as task:
+        found = learn(lists, config, seed, times_of(part, users), task.advance)
     seconds = {"candidates": gathered - started, "trees": time.perf_counter() - gathered}
     report = _report(split, part, lists, targets, found, config, seed, seconds)
     newest = None if latest is None else latest_items(split.known, config.candidates.latest)
@@ -182,6 +183,16 @@ def _chosen(part: Part, config: RankerConfig, seed: int) -> Ints:
     return np.sort(np.random.default_rng([seed, 0x0A5C]).choice(users, config.users, replace=False))
 
 
+def times_of(part: Part, users: Ints) -> Doubles | None:
+    """When each of these users took what they took, on average (Q,); None without times."""
+    target = part.target
+    if not target.timed:
+        return None
+    counts = np.bincount(target.users, minlength=target.n_users)
+    sums = np.bincount(target.users, target.times.astype(np.float64), target.n_users)
+    return np.asarray(sums[users] / counts[users], np.float64)
+
+
 def rows_of(part: Part, users: Ints) -> Csr:
     """What each of these users takes (Q, I)."""
     target = part.target
@@ -193,12 +204,13 @@ def _report(
     split: Split, part: Part, lists: Lists, targets: Csr, found: LearnedRanker, config: RankerConfig, seed: int,
     seconds: dict[str, float],
 ) -> RankerReport:  # fmt: skip
-    wanted = targets.degrees()
-    before = list_ndcg(lists, prior(lists.features, 1, config.candidates.model), wanted)
-    after = list_ndcg(lists, found.scores, wanted)
+    wanted, judged = targets.degrees(), found.judged
+    before = list_ndcg(lists, prior(lists.features, 1, config.candidates.model), wanted)[judged]
+    after = list_ndcg(lists, found.scores, wanted)[judged]
     later = later_share(split.train.times, part.target.times).mean() if split.train.timed else np.nan
     return RankerReport(
         n_users=len(wanted),
+        n_judged=int(judged.sum()),
         n_candidates=float(lists.sizes.mean()),
         reach=float(lists.taken.sum() / wanted.sum()),
         stage_one=float(before.mean()),

@@ -44,6 +44,7 @@ def test_the_neighborhood_as_graph_and_table(page: Page, fake: Fake) -> None:
     panel = page.get_by_role("region", name="Importance neighborhood")
     expect(panel.locator("tbody tr")).to_have_count(42)
     expect(panel.locator("tbody tr").first).to_contain_text("20.0 %")
+    expect(panel.locator("tbody tr").nth(13)).to_contain_text("1.1 %")  # the first hop, then the second
     graph = panel.get_by_role("img")
     expect(graph).to_have_attribute("aria-label", re.compile("43 items"))
     graph.scroll_into_view_if_needed()

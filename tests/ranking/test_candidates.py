@@ -78,9 +78,14 @@ def test_popular_looks_further_where_little_is_allowed(answers: Recommender, gra
     assert set(rows) == set(np.flatnonzero(allowed)) - {0}
 
 
-def test_a_history_of_fresh_items_alone_asks_the_popular(answers: Recommender, graph: BipartiteGraph) -> None:
+def test_fresh_items_of_a_history_start_nothing(answers: Recommender, graph: BipartiteGraph) -> None:
     found = gatherer(answers, graph).others(Person(ints(40, 41)))
     assert set(found) == {"popular", "trending"}
+    later = np.arange(40, 90, dtype=np.int32)  # more than are looked at
+    found = gatherer(answers, graph).others(Person(np.concatenate([ints(0, 2), later]), ordered=True))
+    np.testing.assert_array_equal(
+        found["walk"][0], gatherer(answers, graph).others(Person(ints(0, 2), True))["walk"][0]
+    )
 
 
 def test_pixies_sum_of_roots(answers: Recommender, graph: BipartiteGraph) -> None:

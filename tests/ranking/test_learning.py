@@ -30,7 +30,8 @@ def test_it_finds_what_decides() -> None:
     lists = planted()
     found = learn(lists, QUICK, 0)
     assert list_ndcg(lists, -lists.features[:, RANK].astype(np.float64)).mean() < 0.3
-    assert list_ndcg(lists, found.scores).mean() > 0.8  # every list judged by trees that did not learn from it
+    assert list_ndcg(lists, found.scores)[found.judged].mean() > 0.8  # by trees that learned from other lists
+    assert found.judged.sum() == 40
     assert list_ndcg(lists, found.forest.predict(lists.features)).mean() > 0.8
 
 
@@ -45,9 +46,9 @@ def test_where_nothing_is_to_be_learned_the_first_stages_order_stays() -> None:
     lists = planted(signal=0.0)
     taken = lists.features[:, RANK] <= 2  # the first stage is always right
     found = learn(replace(lists, taken=taken), replace(QUICK, prior=1.0), 0)
-    assert found.n_trees == [0, 0, 0]
+    assert found.n_trees == [0, 0]
     assert len(found.forest.roots) == 0
-    assert list_ndcg(replace(lists, taken=taken), found.scores).min() == 1
+    assert list_ndcg(replace(lists, taken=taken), found.scores)[found.judged].min() == 1
 
 
 def test_lists_in_which_nothing_was_taken() -> None:
@@ -55,9 +56,25 @@ def test_lists_in_which_nothing_was_taken() -> None:
     taken = lists.taken.copy()
     taken[:30] = False
     found = learn(replace(lists, taken=taken), QUICK, 0)
-    assert np.ptp(found.scores[:30]) > 0  # they are answered, and judged as 0
+    assert found.judged.sum() >= 39
     with pytest.raises(ConfigError, match="only 2 users of the validation part took a candidate"):
         learn(replace(lists, taken=lists.taken & (np.arange(1800) < 60)), QUICK, 0)
+
+
+def test_later_lists_are_judged_by_what_earlier_ones_taught() -> None:
+    lists = planted(signal=1.0)
+    fashion = lists.features[:, TREND].copy()
+    late = np.arange(1800) >= 1200
+    fashion[late] *= -1  # what was liked is no more
+    place = np.argsort(np.argsort(-fashion.reshape(60, 30), axis=1), axis=1)
+    changed = replace(lists, taken=(place < 2).reshape(-1))
+    found = learn(changed, QUICK, 0, np.arange(60.0))
+    assert found.judged.tolist() == [False] * 20 + [True] * 40
+    values = list_ndcg(changed, found.scores)
+    assert values[20:40].mean() > 0.8
+    assert values[40:].mean() < 0.3
+    backwards = learn(changed, QUICK, 0, np.arange(60.0)[::-1].copy())
+    assert backwards.judged.tolist() == [True] * 40 + [False] * 20
 
 
 def test_lists_may_be_empty() -> None:

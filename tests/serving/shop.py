@@ -181,6 +181,17 @@ def error(found: Answer, status: int, field: str | None = None) -> str:
     return str(found.json["error"])
 
 
+def close(now: Any, was: Any) -> bool:
+    """Equal, but for the last bits of numbers."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        return set(now) == set(was) and all(close(now[name], was[name]) for name in was)
+    if isinstance(was, list) and isinstance(now, list):
+        return len(now) == len(was) and all(map(close, now, was))
+    if isinstance(was, float) and isinstance(now, float):
+        return abs(now - was) <= 1e-5
+    return bool(now == was)
+
+
 def _column(values: list[Any]) -> Any:
     column = np.empty(len(values), dtype=object)
     column[:] = values

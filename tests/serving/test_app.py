@@ -103,8 +103,9 @@ def test_search(calm: Shop) -> None:
     found = calm.get("/v1/search", q="odd thing", k=1000)["items"]
     assert {one["id"] for one in found} == {f"item{row}" for row in range(1, N_ITEMS, 2)}
     assert calm.get("/v1/search", q="thing 39")["items"] == [{"id": "item39", "title": "odd thing 39"}]
-    for text in ("nothing like it", "\n", "\nitem", "3\n", "item3\nodd", "\x0b"):  # titles stand in lines
+    for text in ("nothing like it", "\nitem", "3\n", "item3\nodd", "\x0b", "\n\n"):  # the texts searched stand in lines
         assert calm.get("/v1/search", q=text)["items"] == [], text
+    assert calm.get("/v1/search", q="\n", k=1000) == calm.get("/v1/search", q=" ", k=1000)
     error(calm.ask("GET", "/v1/search"), 422, "q")
     error(calm.ask("GET", "/v1/search?q="), 422, "q")
 
@@ -205,7 +206,7 @@ def test_an_item_comes_changes_and_goes(served: Callable[..., Shop]) -> None:
         error(shop.ask("GET", path), 404)
     assert "new" not in shop.similar("item0", k=1000)
     assert shop.get("/v1/search", q="new")["items"] == []
-    assert (shop.get("/v1/status")["n_fresh"], shop.get("/v1/status")["n_deleted"]) == (0, 1)
+    assert (shop.get("/v1/status")["n_fresh"], shop.get("/v1/status")["n_items"]) == (0, N_ITEMS)
 
 
 @pytest.mark.parametrize("by", ["model", "content", "walk"])
@@ -213,6 +214,7 @@ def test_a_deleted_item_of_the_training_data_is_gone_from_everywhere(served: Cal
     shop = served()
     assert "item6" in shop.similar("item4", k=1000, by=by)
     shop.delete("item6")
+    assert shop.get("/v1/status")["n_deleted"] == 1
     assert "item6" not in shop.similar("item4", k=1000, by=by)
     for user in ("user0", "user2", "user4"):
         assert "item6" not in shop.recommended(user, k=1000, seen=True)
@@ -250,21 +252,23 @@ def calm_users(shop: Shop, item: str) -> int:
     return len(graph.item_users.row(int(item.removeprefix("item"))))
 
 
-@pytest.mark.parametrize("name", ODD_IDS)
-def test_ids_may_be_any_text(served: Callable[..., Shop], name: str) -> None:
+def test_ids_may_be_any_text(served: Callable[..., Shop]) -> None:
     shop = served()
-    shop.put(name, EVEN, [name])
-    assert shop.get(f"/v1/items/{segment(name)}")["id"] == name
-    assert name in shop.similar("item4", k=1000)
-    assert shop.similar(name, k=3, filter={"deny": ["item4"]})
-    shop.take((name, name))
-    assert shop.get(f"/v1/users/{segment(name)}")["history"] == [{"id": name, "title": "even thing"}]
-    assert name not in shop.recommended(name, k=1000)
-    reasons = shop.get("/v1/explain", item="item4", items=[name])["reasons"]
-    assert [one["id"] for one in reasons] == [name]
+    for name in ODD_IDS:
+        shop.put(name, EVEN, [name])
+        assert shop.get(f"/v1/items/{segment(name)}")["id"] == name
+        assert name in shop.similar("item4", k=1000)
+        assert shop.similar(name, k=3, filter={"deny": ["item4"]})
+        shop.take((name, name))
+        assert shop.get(f"/v1/users/{segment(name)}")["history"] == [{"id": name, "title": "even thing"}]
+        assert name not in shop.recommended(name, k=1000)
+        reasons = shop.get("/v1/explain", item="item4", items=[name])["reasons"]
+        assert [one["id"] for one in reasons] == [name]
     shop.restart()
-    assert shop.get(f"/v1/items/{segment(name)}")["id"] == name
-    shop.delete(name)
+    for name in ODD_IDS:
+        assert shop.get(f"/v1/items/{segment(name)}")["id"] == name
+        shop.delete(name)
+    assert shop.get("/v1/status")["n_items"] == N_ITEMS
 
 
 def test_what_a_model_cannot_do_is_409_and_says_what_can(served: Callable[..., Shop]) -> None:
@@ -345,7 +349,7 @@ def test_readers_never_fail_while_items_come_and_go(served: Callable[..., Shop])
     with ThreadPoolExecutor(3) as pool:
         readers = [pool.submit(read, seed) for seed in range(3)]
         try:
-            for turn in range(3):
+            for turn in range(2):
                 for name in names:
                     service.put_item(name, EVEN, ["user0"] if turn % 2 else [], 0.0)
                     service.add_events([NewEvent("user0", "item1"), NewEvent("user4", name)])

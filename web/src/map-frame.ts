@@ -5,6 +5,7 @@ import type { FromFrame, ToFrame } from './map-messages';
 
 const STEP = 0.15; // of the view, for one press of an arrow key
 const NEAR = 0.3; // camera distance at a selected point; 1 shows all
+const MANY = 20_000; // points; more of them are drawn smaller
 const MAX_SIDE = 4096; // pixels of the drawing; every WebGL can do that
 const canvas = document.querySelector('canvas')!;
 
@@ -40,7 +41,7 @@ function start(): void {
     width: 'auto',
     height: 'auto',
     performanceMode: simple, // squares without blending
-    pointSize: simple ? 2 : 3,
+    pointSize: 3,
     pointSizeSelected: 6,
     pointOutlineWidth: 3,
     opacity: 0.75,
@@ -120,6 +121,7 @@ function start(): void {
   const hear = async (message: ToFrame) => {
     if (message.type === 'points') {
       points = message;
+      plot.set({ pointSize: message.x.length > MANY ? (simple ? 2 : 3) : 4 });
       await plot.draw({ x: message.x, y: message.y, valueA: message.category }, { zDataType: 'categorical' });
       tellView();
     } else if (message.type === 'style') {

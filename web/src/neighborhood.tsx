@@ -2,7 +2,7 @@
 import Graph from 'graphology';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import Sigma from 'sigma';
-import { path, query, type Neighborhood } from './api';
+import { path, query, type Named, type Neighborhood } from './api';
 import { Bar, ItemLink, Loading, Panel, Problem, figure, useLoad } from './parts';
 import { go, link } from './router';
 import { cssColor, useDark } from './theme';
@@ -12,7 +12,7 @@ const SIZE = 20;
 export function NeighborhoodPanel({ id }: { id: string }) {
   const { data, problem, reload } = useLoad<Neighborhood>(`${path`/v1/items/${id}/neighborhood`}${query({ size: SIZE, hops: 2 })}`);
   return (
-    <Panel id="neighborhood" title="Importance neighborhood" aside={<span class="small">how often random walks from here come by</span>}>
+    <Panel id="neighborhood" title="Importance neighborhood" aside={<span class="small">share of the visits of random walks; at hop 2, of walks from the item before</span>}>
       {problem && <Problem problem={problem} retry={reload} />}
       {!data && !problem && <Loading />}
       {data && data.nodes.length < 2 && <p class="note">No walk leads from this item to another.</p>}
@@ -27,7 +27,7 @@ export function NeighborhoodPanel({ id }: { id: string }) {
 }
 
 function Visits({ data }: { data: Neighborhood }) {
-  const nodes = data.nodes.filter((node) => node.hop > 0).sort((a, b) => b.visits - a.visits);
+  const nodes = data.nodes.filter((node) => node.hop > 0).sort((a, b) => a.hop - b.hop || b.visits - a.visits);
   const most = Math.max(...nodes.map((node) => node.visits));
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Visits as a table">
@@ -66,8 +66,8 @@ function Picture({ data }: { data: Neighborhood }) {
   return <div ref={box} class="graph" role="img" aria-label={`Graph of ${data.nodes.length} items; the table says the same`} />;
 }
 
-/** The asked item in the middle, the first hop around it, the second outside, each beside whom it is reached from. */
-export function layout({ nodes, edges }: Neighborhood): Map<string, { x: number; y: number }> {
+/** The asked item in the middle, the first hop around it, the second outside, each beside whom it is reached from; `wide` times as wide as high. */
+function layout({ nodes, edges }: Neighborhood, wide: number): Map<string, { x: number; y: number }> {
   const places = new Map<string, { x: number; y: number }>();
   const angles = new Map<string, number>();
   const hops = [...new Set(nodes.map((node) => node.hop))].sort((a, b) => a - b);
@@ -83,7 +83,7 @@ export function layout({ nodes, edges }: Neighborhood): Map<string, { x: number;
       const angle = (2 * Math.PI * (n + (hop % 2 ? 0 : 0.5))) / ring.length - Math.PI / 2;
       const radius = hop + (hop === 1 && ring.length > 8 ? (n % 2 ? 0.4 : -0.1) : 0); // two heights leave room for titles
       if (hop > 0) angles.set(node.id, angle);
-      places.set(node.id, { x: 1.6 * radius * Math.cos(angle), y: -radius * Math.sin(angle) });
+      places.set(node.id, { x: wide * radius * Math.cos(angle), y: -radius * Math.sin(angle) });
     });
   }
   return places;
@@ -93,22 +93,23 @@ function draw(box: HTMLElement, data: Neighborhood): Sigma {
   const color = { ink: cssColor('--ink'), line: cssColor('--edge'), center: cssColor('--accent'), near: cssColor('--walk'), far: cssColor('--walk-far'), surface: cssColor('--surface'), ground: cssColor('--ground') };
   const wide = box.clientWidth > 560;
   const graph = new Graph();
-  const places = layout(data);
-  const mostVisits = Math.max(...data.nodes.filter((node) => node.hop > 0).map((node) => node.visits), 1e-9);
+  const places = layout(data, wide ? 1.6 : 1);
+  const titled = new Set(data.nodes.filter((node) => node.hop === 1).sort((a, b) => b.visits - a.visits).slice(0, wide ? 30 : 7).map((node) => node.id));
+  const mostVisits = (hop: number) => Math.max(...data.nodes.filter((node) => node.hop === hop).map((node) => node.visits), 1e-9);
   for (const node of data.nodes) {
     if (graph.hasNode(node.id)) continue;
     graph.addNode(node.id, {
       ...places.get(node.id)!,
-      label: shorten(node.title ?? node.id, wide ? 30 : 16),
-      forceLabel: node.hop <= 1,
+      label: shorten(short(node), wide ? 26 : 16),
+      forceLabel: node.hop === 0 || titled.has(node.id),
       zIndex: 2 - node.hop,
-      size: node.hop === 0 ? 14 : 4 + 10 * Math.sqrt(node.visits / mostVisits),
+      size: node.hop === 0 ? 14 : 3 + (node.hop === 1 ? 10 : 4) * Math.sqrt(node.visits / mostVisits(node.hop)),
       color: node.hop === 0 ? color.center : node.hop === 1 ? color.near : color.far,
     });
   }
   const mostWeight = Math.max(...data.edges.map((edge) => edge.weight), 1e-9);
   const first = data.edges.filter((edge) => edge.source === data.nodes[0]!.id).sort((a, b) => b.weight - a.weight);
-  const labelled = new Set(first.slice(0, wide ? 6 : 3));
+  const labelled = new Set(first.slice(0, wide ? 5 : 3));
   for (const edge of data.edges) {
     const { source, target, weight } = edge;
     if (source === target || !graph.hasNode(source) || !graph.hasNode(target) || graph.hasEdge(source, target)) continue;
@@ -119,7 +120,7 @@ function draw(box: HTMLElement, data: Neighborhood): Sigma {
     labelColor: { color: color.ink }, labelSize: 12, labelFont: 'system-ui, sans-serif', labelRenderedSizeThreshold: Infinity, // only the forced ones; the others when pointed at
    
     renderEdgeLabels: true, edgeLabelSize: 10, edgeLabelColor: { color: color.ink }, edgeLabelFont: 'system-ui, sans-serif',
-    stagePadding: 48, allowInvalidContainer: true, // a resize may come while it goes
+    stagePadding: wide ? 48 : 30, allowInvalidContainer: true, // a resize may come while it goes
     enableCameraZooming: false, enableCameraPanning: false, zIndex: true,
     defaultDrawNodeLabel: (context, node, settings) => {
       if (!node.label) return;
@@ -154,6 +155,11 @@ function draw(box: HTMLElement, data: Neighborhood): Sigma {
   sigma.on('enterNode', () => { box.style.cursor = 'pointer'; });
   sigma.on('leaveNode', () => { box.style.cursor = 'default'; });
   return sigma;
+}
+
+/** The id where it says the same in far fewer letters. */
+function short({ id, title }: Named): string {
+  return title === null || (title.length > 22 && 2 * id.length <= title.length && /\p{L}/u.test(id)) ? id : title;
 }
 
 function shorten(text: string, most: number): string {

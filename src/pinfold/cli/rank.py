@@ -15,8 +15,8 @@ def train_ranker_(artifact: Path, *, set_: Set = (), replace: Replace = False, f
                   as_json: Json = False) -> None:  # fmt: skip
     """Learn a second stage that puts the model's candidates, and others, into a better order, from the validation part.
 
-    What it is worth is measured on users that it did not learn from; if nothing, nothing is written. The test part
-    stays sealed. Needs LightGBM: pip install 'pinfold[rank]'. Example: pinfold train-ranker out
+    What it is worth is measured on later users than those it learned from; if nothing, nothing is written. The test
+    part stays sealed. Needs LightGBM: pip install 'pinfold[rank]'. Example: pinfold train-ranker out
 
     Args:
         artifact: A folder that `pinfold train` made; its data set must still be where the run file says.
@@ -37,8 +37,9 @@ def train_ranker_(artifact: Path, *, set_: Set = (), replace: Replace = False, f
         return
     gain = report.gain
     OUT.print(
-        f"validation NDCG@10 of {report.n_users:,} users: first stage {report.stage_one:.4f}, both "
-        f"{report.two_stages:.4f} (difference {gain.difference:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}])"
+        f"validation NDCG@10 of {report.n_judged:,} users, learned from earlier ones: first stage "
+        f"{report.stage_one:.4f}, both {report.two_stages:.4f} "
+        f"(difference {gain.difference:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}])"
     )
     OUT.print(f"{report.n_candidates:.0f} candidates a user; {report.reach:.1%} of what users took is among them")
     if not report.later <= 0:

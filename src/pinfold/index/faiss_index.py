@@ -16,7 +16,7 @@ from pinfold.kernels.counts import count_allowed
 AGAIN = 4  # results of an 8-bit index for each that is asked for: they are scored again with the vectors themselves
 DEEPER = 4  # times the effort, for queries whose nearest items are excluded
 MORE = 64  # results beyond 2 k that are asked for at first, in place of the excluded ones
-FEW = 5_000  # allowed rows up to which all of them are scored (benchmarks/README.md)
+FEW = 20_000  # allowed rows up to which all of them are scored (benchmarks/README.md)
 BUDGET = 30_000  # allowed rows that a filtered search looks at, at least
 PART = 4  # or one in so many of those that are allowed, whichever is more
 RESCORED = 1 << 24  # numbers gathered at once to score again, 64 MiB

@@ -47,6 +47,10 @@ class Person:
             return self.history[-n:]
         return self.history[np.linspace(0, len(self.history) - 1, n).astype(np.int64)]
 
+    def known(self, n_items: int) -> "Person":
+        """The same person without the fresh items of the history, which lie behind the last of I."""
+        return Person(self.history[self.history < n_items], self.ordered)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -101,8 +105,7 @@ class Gatherer:
 
     def others(self, person: Person, allowed: Bools | None = None) -> dict[SourceName, Found]:
         """What each source brings for a person, the best first; some of it the person may have."""
-        config, latest = self._config, person.latest(self._config.latest)
-        latest = latest[latest < self._graph.n_items]  # the graph has no fresh ones
+        config, latest = self._config, person.known(self._graph.n_items).latest(self._config.latest)
         found: dict[SourceName, Found] = {}
         if config.similar and len(latest):
             found["similar"] = self._similar(latest, person.history, allowed)

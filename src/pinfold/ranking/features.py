@@ -50,12 +50,11 @@ def features(knowledge: Knowledge, person: Person, candidates: Candidates, fresh
     """
     n_items = knowledge.graph.n_items
     latest = person.latest(knowledge.latest)
-    old = latest[latest < n_items]
+    old = person.known(n_items)
     rows = candidates.rows.astype(np.int64)
     known = rows < n_items
-    old_history = person.history[person.history < n_items]
-    of_items, spread, match = _of_items(knowledge.statistics, rows, known, old_history)
-    together = _together(knowledge.graph, rows, known, old, person.ordered)
+    of_items, spread, match = _of_items(knowledge.statistics, rows, known, old.history)
+    together = _together(knowledge.graph, rows, known, old.latest(knowledge.latest), person.ordered)
     vectors, spread_vectors = _likeness(knowledge.vectors, fresh, rows, latest, person.ordered)
     content, _ = _likeness(knowledge.content, None, rows, latest, person.ordered)
     of_person = np.broadcast_to([np.log1p(len(person.history)), *spread, spread_vectors], (len(rows), 4))

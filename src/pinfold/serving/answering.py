@@ -116,12 +116,8 @@ def item_view(live: Live, item: str) -> ItemView:
         NotFoundError: there is no such item.
     """
     row = item_row(live, item)
-    items, graph = live.items, live.generation.artifact.graph
-    n_users = int(graph.item_users.ptr[row + 1] - graph.item_users.ptr[row]) if row < items.n_old else 0
-    later = live.n_takers(item)
-    return ItemView(
-        *_name(live, row), items.attributes(row), n_users + later, items.origin(row), live.note(row) is None
-    )  # fmt: skip
+    items, note = live.items, live.note(row)
+    return ItemView(*_name(live, row), items.attributes(row), live.n_users_of(row), items.origin(row), note is None)
 
 
 def user_view(live: Live, user: str) -> UserView:

@@ -64,7 +64,7 @@ class Catalogue:
     @property
     def n_gone(self) -> int:
         """Items of the generation that are gone."""
-        return sum(row < self.n_old for row in self._gone)
+        return sum(row < self.n_old for row in list(self._gone))
 
     @property
     def fields(self) -> Sequence[str]:
@@ -187,7 +187,7 @@ class Catalogue:
 
         Capitals do not count. Of very many that hold it, the first LOOKED_AT in the catalogue are looked at.
         """
-        wanted = text.casefold()
+        wanted = text.casefold().replace("\n", " ")  # lines are what the searched text is made of
         found = dict.fromkeys(islice((row for row in self._holding(wanted) if row not in self._gone), LOOKED_AT))
         return [self.named(row) for row in sorted(found, key=lambda row: self._place(row, wanted))[:k]]
 

@@ -68,7 +68,7 @@ def diversity() -> Described:
 
 def seen() -> Described:
     """Whether what somebody has may be answered with."""
-    schema = {"type": "string", "enum": ["false", "true"], "default": "false"}
+    schema = {"type": "string", "enum": ["false", "true", "0", "1"], "default": "false"}
     return _parameter("seen", "query", "also items that the user has", schema, "false")
 
 

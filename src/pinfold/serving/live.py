@@ -96,9 +96,12 @@ class Live:
         came = {user for user, rows in [*self._taken.items(), *self._given.items()] if rows and user not in users}
         return len(users) + len(came)
 
-    def n_takers(self, item: str) -> int:
-        """How many users have taken an item since training, up to TAKERS."""
-        return len(self._takers.get(item, ()))
+    def n_users_of(self, row: int) -> int:
+        """How many users have an item, of those who took it since training up to TAKERS; each counts once."""
+        artifact, came = self.generation.artifact, self.users_of(row)
+        old = artifact.graph.item_users.row(row) if row < self.items.n_old else np.empty(0, np.int32)
+        known = [artifact.users.row_or(user, -1) for user in came]
+        return len(old) + len(came) - int(np.isin(known, old).sum())
 
     def users_of(self, row: int) -> list[str]:
         """The users who are known to have an item that came since, or was changed since."""
