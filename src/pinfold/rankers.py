@@ -65,7 +65,7 @@ def train_ranker(
         path: of the artifact; the data set must still be where its run says.
         config: candidates and trees.
         replace_old: replace an older ranker.
-        force: write one that does not help, too.
+        force: write one whose gain may be chance, too.
         progress: hears what is done.
 
     Returns:
@@ -87,7 +87,7 @@ def train_ranker(
     seconds = {"stage_one": time.perf_counter() - started}
     ranker, report = rank_part(split, part, learned, encoders, config, run.seed, progress)
     report = replace(report, seconds=seconds | report.seconds)
-    written = force or report.two_stages > report.stage_one
+    written = force or report.gain.low > 0
     if written:
         rewrite(path, lambda folder: write_ranker(folder, ranker, report.to_json()), is_ranker_file)
     return report, written

@@ -29,8 +29,9 @@ class Fake:
     world: World
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For one module: while it is open an event loop runs, and no other test could start one."""
     path = os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium")
     if path is None:
         pytest.skip("no chromium: apt-get install chromium, or name one by PLAYWRIGHT_CHROMIUM")

@@ -9,6 +9,7 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import numpy as np
+import pytest
 from tests.serving.asgi import Answer, asked
 
 from pinfold.data.dataset import Dataset, save_dataset
@@ -162,6 +163,11 @@ def ids(found: Any) -> list[str]:
     return names
 
 
+def even(found: list[str]) -> float:
+    """The share that is of the even taste."""
+    return float(np.mean([int(name.removeprefix("item")) % 2 == 0 for name in found]))
+
+
 def segment(name: str) -> str:
     """An id as one part of a path."""
     return quote(name, safe="")
@@ -179,6 +185,18 @@ def error(found: Answer, status: int, field: str | None = None) -> str:
     assert set(found.json) == {"status", "error", "field"}
     assert (found.status, found.json["status"], found.json["field"]) == (status, status, field), found.body
     return str(found.json["error"])
+
+
+def assert_same(found: dict[str, Any], before: dict[str, Any]) -> None:
+    """The same answers; of the same scores, up to rounding, the order may differ."""
+    for path, was in before.items():
+        now = found[path]
+        if "items" not in was or "items" not in now:
+            assert close(now, was), path
+            continue
+        scores = {one["id"]: one["score"] for one in was["items"]}
+        assert {one["id"]: one["score"] for one in now["items"]} == pytest.approx(scores, abs=1e-5), path
+        assert now["note"] == was["note"], path
 
 
 def close(now: Any, was: Any) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.serving.shop import Shop, error
 
-SMALL = {
-    "max_body": 4096, "max_url": 2048, "max_batch": 3, "max_k": 50, "max_history": 3, "max_collections": 3, "max_text": 40,
-    "max_id": 16, "max_attributes": 3, "max_values": 3, "max_depth": 5, "max_filter_ids": 3, "max_conditions": 2,
+SMALL: dict[str, Any] = {
+    "max_body": 4096, "max_url": 2048, "max_batch": 3, "max_k": 50, "max_history": 3, "max_collections": 3,
+    "max_text": 40, "max_id": 16, "max_attributes": 3, "max_values": 3, "max_depth": 5, "max_filter_ids": 3, "max_conditions": 2,
 }  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def small(trained: Callable[[str], Path], tmp_path_factory: pytest.TempPathFacto
 
 
 def refused(shop: Shop, method: str, target: str, body: Any, status: int, field: str | None) -> str:
-    """The message of a refusal: it names the field first, and is short whatever was sent."""
+    """The message of a refusal, which is short whatever was sent."""
     found = shop.ask(method, target, body)
     said = error(found, status, field)
     assert len(found.body) < 1000
@@ -34,7 +34,7 @@ PUT, EVENTS, WANTED, PUBLISH = (
 )  # fmt: skip
 BODIES: list[tuple[tuple[str, str], bytes, int, str]] = [
     # not JSON
-    (PUT, b"", 415, "content-type"),
+    (PUT, b"", 400, "body"),
     (PUT, b"{", 400, "body"),
     (PUT, b"\xff\xfe{}", 400, "body"),
     (PUT, b'{"attributes": {"title": "\xed\xa0\x80"}}', 400, "body"),
@@ -55,7 +55,8 @@ BODIES: list[tuple[tuple[str, str], bytes, int, str]] = [
     (PUT, b'{"attributes": {"price": 1, "price": 2}}', 422, "body.attributes"),
     (PUT, b'{"attributes": {}, "attributes": {}}', 422, "body"),
     (PUT, b'{"attributes": {"tags": [[[[["a"]]]]]}}', 422, "body.attributes.tags[0][0][0]"),
-    (PUT, b"[" * 2000 + b"]" * 2000, 422, "body[0][0][0][0][0]"),
+    (PUT, b"[" * 6 + b"]" * 6, 422, "body[0][0][0][0][0]"),
+    (PUT, b"[" * 2000 + b"]" * 2000, 422, "body"),
     # other values
     (PUT, b"null", 422, "body"),
     (PUT, b"[]", 422, "body"),
@@ -102,7 +103,8 @@ BODIES: list[tuple[tuple[str, str], bytes, int, str]] = [
     (EVENTS, b'{"events": [' + b", ".join([b'{"user": "u", "item": "item0", "id": "e"}'] * 2) + b"]}", 422,
      "body.events[1].id"),
     (EVENTS, b'{"events": [' + b", ".join([b'{"user": "u", "item": "item0"}'] * 4) + b"]}", 422, "body.events"),
-    (EVENTS, b'{"events": [{"user": "u", "item": "item0"}, {"user": "u", "item": "\\ud800"}]}', 422, "body.events[1].item"),
+    (EVENTS, b'{"events": [{"user": "u", "item": "item0"}, {"user": "u", "item": "\\ud800"}]}', 422,
+     "body.events[1].item"),
     # recommendations
     (WANTED, b"{}", 422, "body"),
     (WANTED, b'{"user": "user0", "items": ["item0"]}', 422, "body"),
@@ -137,11 +139,7 @@ BODIES: list[tuple[tuple[str, str], bytes, int, str]] = [
 
 @pytest.mark.parametrize(("route", "body", "status", "field"), BODIES, ids=lambda value: str(value)[:70])
 def test_bodies(small: Shop, route: tuple[str, str], body: bytes, status: int, field: str) -> None:
-    if body == b"":
-        assert small.ask(*route).status in (400, 415, 422)
-        return
-    said = refused(small, *route, body, status, field)
-    assert said.startswith((field, "body")) or status in (400, 413) or "no item has" in said or "name must" in said or said
+    refused(small, *route, body, status, field)
 
 
 QUERIES: list[tuple[str, str]] = [
@@ -217,7 +215,7 @@ def test_writes_take_no_query(small: Shop) -> None:
         refused(small, method, f"{target}?force=1", None if method == "DELETE" else {}, 422, "force")
 
 
-@pytest.mark.parametrize("path", ["/v1/items/", "/v1/items//similar", "/v1/users/", "/v1/collections//related", "/V1/status",
-                                  "/v1/status/", "/v2/status", "/v1/items/item0/similar/"])  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/items/", "/v1/items//similar", "/v1/users/", "/v1/collections//related",
+                                  "/V1/status", "/v1/status/", "/v2/status", "/v1/items/item0/similar/"])  # fmt: skip
 def test_other_paths_are_404_in_the_same_form(small: Shop, path: str) -> None:
     refused(small, "GET", path, None, 404, None)

@@ -55,7 +55,12 @@ def test_reasons_equal_those_of_the_artifact(both: tuple[Shop, Answers]) -> None
 
 def test_a_restart_with_nothing_told_changes_nothing(both: tuple[Shop, Answers]) -> None:
     shop, _ = both
-    asked = ["/v1/users/user0/recommendations?k=40", "/v1/items/item0/similar?k=40", "/v1/users/user0", "/v1/items/item0"]
+    asked = [
+        "/v1/users/user0/recommendations?k=40",
+        "/v1/items/item0/similar?k=40",
+        "/v1/users/user0",
+        "/v1/items/item0",
+    ]
     before = [shop.ask("GET", path).body for path in asked]
     shop.restart()
     assert [shop.ask("GET", path).body for path in asked] == before

@@ -72,7 +72,9 @@ def test_scores_that_are_no_sums_are_409(served: Callable[..., Shop]) -> None:
     assert shop.ask("GET", "/v1/explain?item=new&user=user0").status in (200, 409)
 
 
-@pytest.mark.parametrize("query", ["item=item0", "item=item0&user=user0&items=item1", "user=user0", "", "item=&user=user0"])
+@pytest.mark.parametrize(
+    "query", ["item=item0", "item=item0&user=user0&items=item1", "user=user0", "", "item=&user=user0"]
+)
 def test_it_must_be_said_what_and_for_whom(calm: Shop, query: str) -> None:
     field = "user" if query.startswith("item=item0") else "item"
     error(calm.ask("GET", f"/v1/explain?{query}"), 422, field)

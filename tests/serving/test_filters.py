@@ -16,6 +16,11 @@ def where(field: str, **condition: Any) -> dict[str, Any]:
     return {"field": field, **{names[name]: value for name, value in condition.items()}}
 
 
+def kind(value: Any) -> type:
+    """Of whole and other numbers the same."""
+    return float if type(value) is int else type(value)
+
+
 def fits(value: Any, condition: dict[str, Any]) -> bool:
     """What the documentation says, by itself."""
     if isinstance(value, list):
@@ -23,10 +28,7 @@ def fits(value: Any, condition: dict[str, Any]) -> bool:
     if value is None:
         return False
     if "in" in condition:
-        return any(
-            value == one and isinstance(value, bool) == isinstance(one, bool) and isinstance(value, str) == isinstance(one, str)
-            for one in condition["in"]
-        )  # fmt: skip
+        return any(value == one and kind(value) is kind(one) for one in condition["in"])
     if "is" in condition:
         return isinstance(value, bool) and value == condition["is"]
     if isinstance(value, bool | str):

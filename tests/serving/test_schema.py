@@ -1,4 +1,4 @@
-"""The service against what its OpenAPI says of it: schemathesis asks every operation, rightly and wrongly, over HTTP."""
+"""The service against what its OpenAPI says of it: schemathesis asks every operation over HTTP, rightly and wrongly."""
 
 import socket
 import threading
@@ -34,7 +34,7 @@ CONFIG = {
         "stateful": {"generation": {"max-examples": 4}},
     },
 }
-LIMITS = {  # small, or most of the time goes into making lists that are too long
+LIMITS: dict[str, Any] = {  # small, or most of the time goes into making lists that are too long
     "max_history": 6, "max_filter_ids": 5, "max_values": 4, "max_text": 60, "max_collections": 4, "max_conditions": 3,
     "max_attributes": 10, "max_batch": 5, "max_k": 100,
 }  # fmt: skip
@@ -80,7 +80,9 @@ def run(url: str) -> tuple[Counter[str], Counter[tuple[str, str]], list[str]]:
                 checks[node.name, node.status.name.lower()] += 1
                 if node.failure_info is not None:
                     failed = node.failure_info
-                    failures.append(f"{event.label}: {node.name}: {failed.failure.message}\n{failed.code_sample[:2000]}")
+                    failures.append(
+                        f"{event.label}: {node.name}: {failed.failure.message}\n{failed.code_sample[:2000]}"
+                    )
     cases["operations"] = schema.statistic.operations.total
     return cases, checks, failures
 

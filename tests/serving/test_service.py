@@ -283,13 +283,14 @@ def test_a_store_that_refuses_changes_nothing(place: Place, write: str, monkeypa
     with monkeypatch.context() as patch:
         for method in ("put_item", "delete_item", "add_events", "set_meta"):
             patch.setattr(store, method, refuse)
+        writes: dict[str, Callable[[], object]] = {
+            "put": lambda: place.put("fresh", EVEN),
+            "delete": lambda: place.service.delete_item("item2"),
+            "events": lambda: place.take("user0", "item2"),
+            "publish": lambda: place.service.publish("content"),
+        }
         with pytest.raises(StoreError):
-            _ = {
-                "put": lambda: place.put("fresh", EVEN),
-                "delete": lambda: place.service.delete_item("item2"),
-                "events": lambda: place.take("user0", "item2"),
-                "publish": lambda: place.service.publish("content"),
-            }[write]()
+            writes[write]()
     assert (place.similar("item0"), place.for_user("user0"), place.service.generations()) == before
     place.put("fresh", EVEN)
     assert "fresh" in place.similar("item0")

@@ -44,7 +44,7 @@ function start(): void {
     pointSize: 3,
     pointSizeSelected: 6,
     pointOutlineWidth: 3,
-    opacity: 0.75,
+    opacity: simple ? 1 : 0.75, // without blending, less would be another color
     opacityInactiveMax: 1,
     opacityInactiveScale: 1,
     colorBy: 'valueA',

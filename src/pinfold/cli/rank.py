@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from pinfold.cli.app import Json, Replace, Set, app, print_json
 
-Force = Annotated[bool, Parameter(negative="", help="Write the ranker even if it does not help.")]
+Force = Annotated[bool, Parameter(negative="", help="Write the ranker even if its gain may be chance.")]
 
 
 @app.command(name="train-ranker")
@@ -15,14 +15,14 @@ def train_ranker_(artifact: Path, *, set_: Set = (), replace: Replace = False, f
                   as_json: Json = False) -> None:  # fmt: skip
     """Learn a second stage that puts the model's candidates, and others, into a better order, from the validation part.
 
-    What it is worth is measured on later users than those it learned from; if nothing, nothing is written. The test
-    part stays sealed. Needs LightGBM: pip install 'pinfold[rank]'. Example: pinfold train-ranker out
+    What it is worth is measured on later users than those it learned from; if that may be chance, nothing is written.
+    The test part stays sealed. Needs LightGBM: pip install 'pinfold[rank]'. Example: pinfold train-ranker out
 
     Args:
         artifact: A folder that `pinfold train` made; its data set must still be where the run file says.
         set_: Another value for one option, such as --set candidates.model=500; docs/ranking.md lists them.
         replace: Replace an older ranker.
-        force: Write the ranker even if it does not help.
+        force: Write the ranker even if its gain may be chance.
         as_json: Print JSON instead of text.
     """
     from pinfold.config import parse_overrides
@@ -48,4 +48,4 @@ def train_ranker_(artifact: Path, *, set_: Set = (), replace: Replace = False, f
             "time, and features know some of the future; use split.protocol 'time-cut' or 'newest-collections'"
         )
     OUT.print(f"wrote {report.n_trees} trees into {artifact}" if written else
-              "the second stage does not help here, so nothing was written (--force writes it anyway)")  # fmt: skip
+              "that may be chance, so nothing was written (--force writes it anyway)")  # fmt: skip

@@ -82,7 +82,9 @@ def reading(reads: Reads, limits: Limits) -> list[Route]:
     about = described.text("item", "query", "the item", example=EXAMPLE_ITEM, required=True)
     for_user = described.text("user", "query", "for whom; or items", example=EXAMPLE_USER)
     for_items = described.several("items", "what they have; or user", limits.max_history, [])
-    looked_for = described.text("q", "query", "part of an id or title", example="num", required=True, most=limits.max_text)
+    looked_for = described.text(
+        "q", "query", "part of an id or title", example="num", required=True, most=limits.max_text
+    )
     by = described.choice("by", "what makes items alike", WAYS)
     wanted = described.body(described.wanted_schema(limits), {"items": [EXAMPLE_ITEM], "k": 5})
     found, matches = described.whole("k", "how many answers", 1, limits.max_k, 20), Matches

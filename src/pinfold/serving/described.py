@@ -80,7 +80,8 @@ def body(schema: Described, example: Any) -> Described:
 def problems(*statuses: int) -> dict[int | str, Described]:
     """The errors that a route may answer with, beside those that any may."""
     said = {
-        400: "not HTTP, or not JSON", 401: "no token, or a wrong one", 403: "this token may only read", 404: "nothing has this id",
+        400: "not HTTP, or not JSON",
+        401: "no token, or a wrong one", 403: "this token may only read", 404: "nothing has this id",
         409: "the model that is served cannot do this, or it contradicts what was told before",
         413: "the body is too large", 415: "the body is no JSON", 422: "the request is not what it should be",
         429: "too many requests", 503: "too much at once, or the store refuses", 504: "it took too long",

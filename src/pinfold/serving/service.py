@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.errors import ArtifactError, NotFoundError, PinfoldError, RequestError, StoreError
+from pinfold.errors import ArtifactError, DataError, NotFoundError, PinfoldError, RequestError, StoreError
 from pinfold.serving.exploring import Explorer
 from pinfold.serving.generation import Generation, load_generation, warm
 from pinfold.serving.live import Live
@@ -100,6 +100,17 @@ class Service:
             self._n_fresh += 1
         note = live.note(row)
         return ItemStored(name, entry.sequence, note is None, note, live.generation.mark, seconds), new
+
+    def refused_attribute(self, attributes: Mapping[str, Any]) -> str | None:
+        """The first attribute that `put_item` refuses by itself; None where each is taken."""
+        live = self._snapshot.live
+        for name, value in attributes.items():
+            try:
+                live.items.check_attributes({name: value})
+                live.place("", {name: value}, ())
+            except DataError:
+                return name
+        return None
 
     def delete_item(self, name: str) -> ItemDeleted:
         """An item is gone from disk and from every answer when this returns.

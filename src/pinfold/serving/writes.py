@@ -9,12 +9,14 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from fastapi.responses import Response
 
+from pinfold.errors import DataError, RequestError
 from pinfold.serving import checks
 from pinfold.serving.limits import Limits
 from pinfold.serving.metrics import Metrics
 from pinfold.serving.query import Query
 from pinfold.serving.reads import json
 from pinfold.serving.service import Service
+from pinfold.serving.strict_json import named
 
 Value = TypeVar("Value")
 
@@ -31,7 +33,14 @@ class Writes:
         arrived = perf_counter()
         item = self._item(request)
         put = checks.parse_put_item(await request.body(), self._limits)
-        stored, new = await self._write(partial(self._service.put_item, item, put.attributes, put.collections, arrived))
+        try:
+            stored, new = await self._write(
+                partial(self._service.put_item, item, put.attributes, put.collections, arrived)
+            )
+        except DataError as error:
+            name = self._service.refused_attribute(put.attributes)
+            field = "body.attributes" if name is None else f"body.attributes.{named(name)}"
+            raise RequestError(422, f"{field}: {error}", field) from None
         self._metrics.item("put", stored.seconds)
         return json(stored, 201 if new else 200)
 
