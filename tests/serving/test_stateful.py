@@ -1,4 +1,4 @@
-"""Whatever is put, deleted and told, in whatever order, with restarts between: the service is as a plain model of it."""
+"""Whatever is put, deleted and told, in whatever order, with restarts between: it is as a plain model of it."""
 
 from collections.abc import Callable
 from itertools import count

@@ -6,9 +6,11 @@ import type { FromFrame, ToFrame } from './map-messages';
 const STEP = 0.15; // of the view, for one press of an arrow key
 const NEAR = 0.3; // camera distance at a selected point; 1 shows all
 const MANY = 20_000; // points; more of them are drawn smaller
+const PAUSE_MS = 50;
 const MAX_SIDE = 4096; // pixels of the drawing; every WebGL can do that
 const canvas = document.querySelector('canvas')!;
 
+let heard = false; // the page has said something
 let points = { x: new Float32Array(), y: new Float32Array(), category: new Uint8Array() };
 let selected: number | null = null;
 
@@ -135,7 +137,9 @@ function start(): void {
     else plot.reset();
   };
   addEventListener('message', (event: MessageEvent<ToFrame>) => {
-    if (event.source === parent) drawn = drawn.then(() => hear(event.data)).catch(failed); // one after another
+    if (event.source !== parent) return;
+    heard = true;
+    drawn = drawn.then(() => hear(event.data)).catch(failed); // one after another
   });
 }
 
@@ -143,12 +147,19 @@ function failed(error: unknown): void {
   say({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
 }
 
+/** Until the page has answered: it may not listen yet. */
+function greet(): void {
+  if (heard) return;
+  say({ type: 'ready' });
+  setTimeout(greet, PAUSE_MS);
+}
+
 /** Not before there is room: a canvas of no size cannot be drawn on. */
 function begin(): void {
-  if (!innerWidth || !innerHeight) return void addEventListener('resize', begin, { once: true });
+  if (!innerWidth || !innerHeight) return void setTimeout(begin, PAUSE_MS); // a frame's first size comes without an event
   try {
     start();
-    say({ type: 'ready' });
+    greet();
   } catch (error) {
     failed(error); // no WebGL
   }

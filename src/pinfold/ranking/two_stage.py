@@ -51,7 +51,7 @@ class Stages:
         for start in range(0, len(users), BLOCK):
             block = users[start : start + BLOCK]
             top = self.stage_one.recommend(block, self._n_asked(), allowed)
-            people = [self._person(user) for user in block.tolist()]
+            people = [self.person_of(user) for user in block.tolist()]
             yield from self._with_candidates(people, top, allowed)
 
     def newcomers(self, histories: Csr, allowed: Bools | None = None) -> Iterator[tuple[Person, Candidates]]:
@@ -83,7 +83,7 @@ class Stages:
             there = ids >= 0
             yield person, self.gather(person, (ids[there], scores[there]), allowed)
 
-    def _person(self, user: int) -> Person:
+    def person_of(self, user: int) -> Person:
         """A user of the graph; their latest items come last."""
         history = self.graph.user_items.row(user)
         if self._latest is None:

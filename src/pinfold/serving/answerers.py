@@ -18,13 +18,17 @@ from pinfold.index.live import LiveIndex
 from pinfold.index.stored import Searched
 from pinfold.serving.embedder import NewVectors
 
+ROOM = 64  # rows that came since for which there is room in the beginning
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Somebody as the model sees them."""
 
     user: int | None  # the row of a user of the training data to whom nothing was added since
-    history: Ints  # (h,) item rows, each once; those behind I came since
+    history: Ints  # (h,) item rows, ascending, each once; those behind I came since
+    known: int | None  # the row of a user of the training data, whatever was added since
+    since: Ints  # (n,) what was added, or all that is known of somebody new; the latest last
 
 
 class Answerer(Protocol):
@@ -50,6 +54,10 @@ class Answerer(Protocol):
 
     def directions(self, rows: Ints) -> Floats:
         """The rows' vectors at length 1. Shape (n, D)."""
+        ...
+
+    def fresh(self) -> Floats | None:
+        """The vectors of the rows from I on, at length 1; zeros for one that has none. Shape (N, D)."""
         ...
 
     def explain(self, asker: Asker, row: int) -> Explanation:
@@ -80,12 +88,15 @@ class VectorAnswerer:
         self._users = LiveIndex(indexes.users, learned.items)
         self._alike = self._users if indexes.alike is indexes.users else LiveIndex(indexes.alike, learned.items)
         self._new: dict[int, NewVectors] = {}
+        self._fresh = np.zeros((ROOM, learned.items.shape[1]), np.float32)
+        self._n_fresh = 0
 
     def put(self, row: int, vectors: NewVectors | None) -> None:
         """The item is found from now on; without vectors, as it was trained."""
         if vectors is None:
             vectors = self._old(row)
         self._new[row] = vectors
+        self._keep(row - len(self._learned.items), vectors.alike)
         self._users.put(row, vectors.item)
         if self._alike is not self._users:
             self._alike.put(row, vectors.alike)
@@ -122,6 +133,10 @@ class VectorAnswerer:
             found[place] = self._learned.items[row] if new is None else new.alike
         return unit(found)
 
+    def fresh(self) -> Floats:
+        """The vectors of what came since, at length 1."""
+        return self._fresh[: self._n_fresh]
+
     def explain(self, asker: Asker, row: int) -> Explanation:
         """As the recommender does where all is old; else by the vectors that recommended it."""
         if row not in self._new and not any(one in self._new for one in asker.history.tolist()):
@@ -143,6 +158,13 @@ class VectorAnswerer:
         terms = (self._history(asker.history) @ item * scale).astype(np.float32)
         own = 0.0 if asker.user is None else float(queries[0] @ item) - float(terms.sum(dtype=np.float64))
         return Explanation(asker.history, terms, own)
+
+    def _keep(self, place: int, vector: Floats) -> None:
+        if place >= len(self._fresh):
+            self._fresh = np.concatenate([self._fresh, np.zeros((place + 1, self._fresh.shape[1]), np.float32)])
+        if place >= 0:
+            self._fresh[place] = vector
+            self._n_fresh = max(self._n_fresh, place + 1)
 
     def _queries(self, asker: Asker) -> Floats:
         """What is asked for somebody. Shape (Q, D), Q may be 0."""
@@ -236,6 +258,9 @@ class ScoreAnswerer:
         """As the recommender does."""
         self._check_old(row)
         return self._recommender.similar(np.array([row], np.int32), k, self._allowed(allowed))
+
+    def fresh(self) -> None:
+        """There are none."""
 
     def directions(self, rows: Ints) -> Floats:  # noqa: ARG002
         """There are none."""

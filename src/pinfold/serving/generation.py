@@ -15,6 +15,9 @@ from pinfold.graph.csr import Csr
 from pinfold.index.interface import Indexes, Recommender
 from pinfold.index.recommender import recommender
 from pinfold.index.stored import Searched, open_indexes, searched
+from pinfold.ranking.opening import two_stages
+from pinfold.ranking.store import open_ranker
+from pinfold.ranking.two_stage import TwoStageRecommender
 from pinfold.serving.embedder import Embedder, embedder_of
 from pinfold.serving.filters import Columns
 
@@ -30,7 +33,8 @@ class Generation:
     seen: Csr  # (U, I) what users have
     vectors: Searched | None  # that answers are found by
     indexes: Indexes | None  # None: the model has no vectors
-    recommender: Recommender
+    recommender: Recommender  # of the first stage
+    stages: TwoStageRecommender | None  # both, where the artifact has a ranker
     embedder: Embedder
     model: str
 
@@ -48,10 +52,13 @@ def load_generation(path: Path) -> Generation:
         written = manifest.stat().st_mtime
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    seen = build_graph(artifact.known()).user_items
+    known = build_graph(artifact.known())
+    seen = known.user_items
     vectors = searched(artifact.learned)  # once: as large as the catalogue
     learned = artifact.learned if vectors is None else vectors
     indexes = open_indexes(path, learned)
+    first = recommender(learned, seen, indexes)
+    ranker = open_ranker(path, known.n_users, known.n_items)
     return Generation(
         name=path.name,
         mark=f"{path.name}@{digest[:12]}",
@@ -60,7 +67,8 @@ def load_generation(path: Path) -> Generation:
         seen=seen,
         vectors=vectors,
         indexes=indexes,
-        recommender=recommender(learned, seen, indexes),
+        recommender=first,
+        stages=None if ranker is None else two_stages(first, ranker, artifact, known),
         embedder=embedder_of(artifact),
         model=model_of(artifact),
     )

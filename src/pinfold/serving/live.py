@@ -11,6 +11,7 @@ from pinfold.serving.answerers import Answerer, Asker, answerer
 from pinfold.serving.catalogue import Catalogue, Later
 from pinfold.serving.embedder import NewVectors
 from pinfold.serving.generation import Generation
+from pinfold.serving.second_stage import ranked
 from pinfold.serving.store import Entry, EventEntry, ItemEntry
 
 TAKERS = 100  # users by whom an item that came since is placed; more of them change little
@@ -43,7 +44,7 @@ class Live:
     @property
     def quick(self) -> bool:
         """Whether one look into an index answers a question."""
-        return self.answers.vectors
+        return self.answers.vectors and self.generation.stages is None
 
     def history(self, user: str) -> Ints:
         """The rows that somebody has, the latest first.
@@ -71,14 +72,16 @@ class Live:
         Raises:
             NotFoundError: nobody has this id.
         """
-        history = self.history(user)
-        changed = bool(self._taken.get(user)) or bool(self._given.get(user))
-        row = self.generation.artifact.users.row_or(user, -1)
-        return Asker(row if row >= 0 and not changed else None, self._speaking(history))
+        history = self._speaking(self.history(user))
+        since = [*list(self._given.get(user, ())), *list(self._taken.get(user, ()))]
+        found = self.generation.artifact.users.row_or(user, -1)
+        row = found if found >= 0 else None
+        return Asker(None if since else row, history, row, _each_once(since, history))
 
     def asker_of(self, rows: Sequence[int]) -> Asker:
         """Somebody of whom only this is known."""
-        return Asker(None, self._speaking(np.unique(np.array(rows, np.int32))))
+        history = self._speaking(np.unique(np.array(rows, np.int32)))
+        return Asker(None, history, None, _each_once(rows, history))
 
     def user_title(self, user: str) -> str | None:
         """A user's name for people."""
@@ -110,8 +113,20 @@ class Live:
         return list(dict.fromkeys([*given, *self._takers.get(self.items.id(row), ())]))
 
     def recommend(self, asker: Asker, k: int, exclude: Ints, allowed: Bools | None) -> TopK:
-        """The K best rows for somebody."""
-        return self.answers.recommend(asker, k, exclude, allowed)
+        """The K best rows for somebody, in the ranker's order where there is one and what they have is excluded."""
+        stages = self.generation.stages
+        if stages is None or not len(asker.history) or len(np.setdiff1d(asker.history, exclude)):
+            return self.answers.recommend(asker, k, exclude, allowed)
+        return ranked(stages, self.answers, asker, k, exclude, self._there(allowed))
+
+    def _there(self, allowed: Bools | None) -> Bools | None:
+        """Which rows may be answered with, without those that are gone."""
+        gone = self.items.all_gone()
+        if not gone:
+            return allowed
+        there = np.ones(len(self.items), np.bool_) if allowed is None else allowed.copy()
+        there[[row for row in gone if row < len(there)]] = False
+        return there
 
     def _speaking(self, history: Ints) -> Ints:
         """The rows that say something of who has them: all but what came since and is gone or has no vector."""
@@ -232,3 +247,9 @@ class Live:
         later = self.items.later(row)
         for user in later.collections if later is not None else ():
             self._given.get(user, {}).pop(row, None)
+
+
+def _each_once(rows: Sequence[int], among: Ints) -> Ints:
+    """Those of the rows that are among others, in their order, each where it last stands."""
+    kept = np.array(list(dict.fromkeys(reversed(rows)))[::-1], np.int32)
+    return kept[np.isin(kept, among)]
