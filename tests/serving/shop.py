@@ -96,9 +96,10 @@ class Shop:
         self.service = Service(self._artifact, self.store)
         self.app: Guard = build_app(self.service, self._config, self._tokens, read_page())
 
-    def restart(self) -> None:
-        """End, and begin again with what is on disk."""
+    def restart(self, tokens: Tokens | None = None) -> None:
+        """End, and begin again with what is on disk; from now on with other tokens, where there are any."""
         self.service.close()
+        self._tokens = tokens or self._tokens
         self.start()
 
     def close(self) -> None:

@@ -9,7 +9,8 @@ from tests.serving.shop import Shop, error
 
 SMALL: dict[str, Any] = {
     "max_body": 4096, "max_url": 2048, "max_batch": 3, "max_k": 50, "max_history": 3, "max_collections": 3,
-    "max_text": 40, "max_id": 16, "max_attributes": 3, "max_values": 3, "max_depth": 5, "max_filter_ids": 3, "max_conditions": 2,
+    "max_text": 40, "max_id": 16, "max_attributes": 3, "max_values": 3, "max_depth": 5, "max_filter_ids": 3,
+    "max_conditions": 2,
 }  # fmt: skip
 
 

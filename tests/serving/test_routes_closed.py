@@ -25,7 +25,8 @@ READ_BY_POST = ("POST", "/v1/recommendations")
 SPELLINGS = [
     "/v1/%69tems/item0", "/v1//items/item0", "//v1/items/item0", "/v1/items/item0/", "/v1/items/%2e%2e/item0",
     "/v1/./items/item0", "/assets/../v1/items/item0", "/assets/%2e%2e/v1/items/item0",
-    "/assets/..%2fv1%2fitems%2fitem0",    "/healthz/../v1/items/item0", "/healthz/", "/healthz%00", "/HEALTHZ", "/healthz;/v1/items/item0", "/%", "/v1",
+    "/assets/..%2fv1%2fitems%2fitem0", "/healthz/../v1/items/item0", "/healthz/", "/healthz%00", "/HEALTHZ",
+    "/healthz;/v1/items/item0", "/%", "/v1",
     "/v1/items", "/v1/items/", "/docs", "/redoc", "/openapi.json/", "/metrics/", "/\\..",
     "/nothing", "/assets/", "/assets/a/b", "/.env", "/v1/users/user0/recommendations/", "/%2e%2e/%2e%2e/etc/passwd",
 ]  # fmt: skip

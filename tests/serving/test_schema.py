@@ -12,16 +12,19 @@ import uvicorn
 from tests.serving.shop import Shop
 
 from pinfold.serving.described import EXAMPLE_ITEM, EXAMPLE_USER
+from pinfold.serving.tokens import Tokens
 
 schemathesis = pytest.importorskip("schemathesis")
 
+TOKEN = "w" * 32
 EXAMPLES = 12  # of each operation, when guessing; what covers the schema is as many as it takes
 CHECKS = {
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
-    "response_headers_conformance", "negative_data_rejection", "unsupported_method", "allow_header_conformance",
+    "response_headers_conformance", "ignored_auth", "negative_data_rejection", "unsupported_method", "allow_header_conformance",
 }  # fmt: skip
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "seed": 0,
+    "headers": {"Authorization": f"Bearer {TOKEN}"},
     "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
     "checks": {
         "positive_data_acceptance": {"enabled": False},  # most ids are nobody's, and NUL is text in a schema
@@ -46,10 +49,12 @@ def url(
 ) -> Iterator[str]:
     """A service on a port of this machine that knows what the examples name, and the shortest ids."""
     listening = socket.create_server(("127.0.0.1", 0))
-    with Shop(trained(request.param), tmp_path_factory.mktemp("schema") / "store.db", **LIMITS) as shop:
+    state = tmp_path_factory.mktemp("schema") / "store.db"
+    with Shop(trained(request.param), state, **LIMITS) as shop:
         for item in (EXAMPLE_ITEM, "0", "1"):
             shop.put(item, {"title": f"even thing {item}"}, ["user0"])
         shop.take((EXAMPLE_USER, "item0"), (EXAMPLE_USER, "item4"), ("0", "item1"), ("0", EXAMPLE_ITEM))
+        shop.restart(Tokens(None, TOKEN))
         settings = uvicorn.Config(
             shop.app, http="httptools", ws="none", lifespan="off", access_log=False, log_level="error"
         )
@@ -67,7 +72,7 @@ def run(url: str) -> tuple[Counter[str], Counter[tuple[str, str]], list[str]]:
     from schemathesis.engine import events, from_schema
 
     config = SchemathesisConfig.from_dict(CONFIG)
-    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config, headers=CONFIG["headers"])
     cases, checks, failures = Counter[str](), Counter[tuple[str, str]](), list[str]()
     operations = set()
     for event in from_schema(schema).execute():
@@ -111,5 +116,7 @@ def test_the_description_is_of_every_route(calm: Shop) -> None:
             assert {"401", "403", "422", "429", "503"} <= set(operation["responses"]), (method, path)
             if method in ("post", "put") and path != "/v1/generations/rollback":
                 assert operation["requestBody"]["content"]["application/json"]["example"], (method, path)
+            assert operation.get("security") == ([] if path in ("/healthz", "/readyz") else None)
+    assert described["security"] == [{"token": []}]
     names = [operation["operationId"] for some in described["paths"].values() for operation in some.values()]
     assert len(set(names)) == len(names) == 20

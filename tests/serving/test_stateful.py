@@ -241,7 +241,7 @@ def test_the_service_is_as_its_model_says(trained: Callable[[str], Path], tmp_pa
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=10, stateful_step_count=24, deadline=None, derandomize=True, database=None,
+            max_examples=16, stateful_step_count=28, deadline=None, derandomize=True, database=None,
             phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

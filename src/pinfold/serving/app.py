@@ -70,6 +70,8 @@ def build_app(service: Service, config: ServeConfig, tokens: Tokens, page: Mappi
     routes = [*reading(reads, config.limits), *writing(writes, config.limits)]
     for route in routes:
         _add(app, route)
+    plain = app.openapi
+    app.openapi = lambda: described.secured(plain())  # type: ignore[method-assign]
     app.add_exception_handler(405, _not_this_way(routes))
     app.router.routes.extend(page_routes(page))
     return Guard(app, config, tokens, metrics)

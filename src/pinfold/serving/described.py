@@ -5,6 +5,7 @@ from typing import Any
 from pinfold.serving.checks import FIRST_SECOND, LAST_SECOND
 from pinfold.serving.limits import Limits
 from pinfold.serving.views import Problem
+from pinfold.serving.wire import PUBLIC
 
 Described = dict[str, Any]
 EXAMPLE_ITEM = "python3-numpy"
@@ -87,9 +88,24 @@ def problems(*statuses: int) -> dict[int | str, Described]:
         429: "too many requests", 503: "too much at once, or the store refuses", 504: "it took too long",
     }  # fmt: skip
     chosen = sorted({*statuses, 400, 401, 403, 422, 429, 503, 504})
-    found: dict[int | str, Described] = {s: {"model": Problem, "description": said[s]} for s in chosen}
-    found[400]["content"] = {"text/plain": {"schema": {"type": "string"}}}  # what is not HTTP does not come this far
+    found: dict[int | str, Described] = {}
+    for status in chosen:  # JSON also where the answer is something else
+        content: Described = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        found[status] = {"model": Problem, "description": said[status], "content": content}
+    found[400]["content"]["text/plain"] = {"schema": {"type": "string"}}  # what is not HTTP does not come this far
     return found
+
+
+def secured(schema: Described) -> Described:
+    """The OpenAPI with what it says of tokens: `Authorization: Bearer`, but for what is public."""
+    said = "where the service was started with tokens; the one for writing also reads"
+    schemes = {"token": {"type": "http", "scheme": "bearer", "description": said}}
+    schema.setdefault("components", {})["securitySchemes"] = schemes
+    schema["security"] = [{"token": []}]
+    for path in PUBLIC & set(schema["paths"]):
+        for operation in schema["paths"][path].values():
+            operation["security"] = []
+    return schema
 
 
 def object_of(properties: Described, required: tuple[str, ...] = ()) -> Described:
