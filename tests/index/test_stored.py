@@ -172,7 +172,7 @@ def test_damage_is_said(tmp_path: Path, damage: Callable[[Path], object], messag
 
 
 def test_indexes_of_other_vectors_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "out", PLAIN, IndexConfig(kind="ivf"))
+    write(tmp_path / "out", PLAIN, IndexConfig(kind="ivf", bits=32))
     fewer = replace(PLAIN, items=PLAIN.items[:-1], history=PLAIN.history[:-1])
     with pytest.raises(
         ArtifactError, match="no ivf index of 32 bits of 1199 vectors of 8 numbers, but an IndexIVFFlat of 1200 of 8"

@@ -20,7 +20,8 @@ TOKEN = "w" * 32
 EXAMPLES = 12  # of each operation, when guessing; what covers the schema is as many as it takes
 CHECKS = {
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
-    "response_headers_conformance", "ignored_auth", "negative_data_rejection", "unsupported_method", "allow_header_conformance",
+    "response_headers_conformance", "ignored_auth", "negative_data_rejection", "unsupported_method",
+    "allow_header_conformance",
 }  # fmt: skip
 CONFIG: dict[str, Any] = {
     "seed": 0,

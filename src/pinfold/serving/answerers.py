@@ -181,8 +181,8 @@ class VectorAnswerer:
                 scale = np.float32(len(asker.history) ** -learned.history_exponent)
                 return np.asarray(self._history(asker.history).sum(axis=0) * scale, np.float32)[None, :]
             case Layered():
-                old = asker.history[asker.history < len(learned.items)]
-                return propagate(learned, _rows(old, 1, len(learned.items)))
+                old = asker.history[asker.history < len(learned.items)]  # newer ones have no place in its layers
+                return propagate(learned, _rows(old, min(len(old), 1), len(learned.items)))
             case Interests():
                 return self._medoids(asker.history, learned)
 

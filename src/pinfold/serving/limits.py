@@ -12,7 +12,7 @@ class Limits:
     """How much one request may ask for. What is beyond a limit is refused with the name of the field."""
 
     max_body: Annotated[int, Field(ge=1024, description="bytes of a request's body; more is 413")] = 1 << 20
-    max_url: Annotated[int, Field(ge=1024, description="bytes of path and query; more is 414")] = 1 << 16
+    max_url: Annotated[int, Field(ge=1024, description="bytes of path and query; more is 414")] = 1 << 15
     max_batch: Annotated[int, Field(ge=1, description="events in one request")] = 1000
     max_k: Annotated[int, Field(ge=1, description="answers in one list")] = 1000
     max_history: Annotated[int, Field(ge=1, description="items or events that stand for an unknown user")] = 1000

@@ -1,5 +1,6 @@
 """What stands behind the `?` of an address: every name known and given once, every value checked."""
 
+import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
@@ -11,6 +12,8 @@ from pinfold.serving.strict_json import named
 
 MAX_PARTS = 10_000
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,3})?|[0-9]+\.")
 
 
 def whole(name: str, text: str, low: int, high: int) -> int:
@@ -29,7 +32,7 @@ def whole(name: str, text: str, low: int, high: int) -> int:
 
 def share(name: str, text: str) -> float:
     """A number from 0 to 1, such as 0.25."""
-    plain = text.isascii() and text.replace(".", "", 1).isdigit() and len(text) <= 40
+    plain = len(text) <= 40 and NUMBER.fullmatch(text) is not None
     if not plain or not 0.0 <= float(text) <= 1.0:
         raise RequestError(422, f"{name}: expected a number from 0 to 1, got {text[:40]!a}", name)
     return float(text)
