@@ -33,7 +33,8 @@ QUICK = RankerConfig(candidates=CandidatesConfig(model=30, steps=500), trees=5, 
 @pytest.fixture(scope="module", params=["content", "filter"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact with a ranker."""
-    model: ModelConfig = {"content": ContentKNNConfig(), "filter": GFCFConfig()}[request.param]
+    models: dict[str, ModelConfig] = {"content": ContentKNNConfig(), "filter": GFCFConfig()}
+    model = models[request.param]
     place = tmp_path_factory.mktemp("ranked")
     save_dataset(two_tastes(), place / "data")
     run = RunConfig(

@@ -26,6 +26,7 @@ def serve(artifact: Path, *, state: str | None = None,
             ARTIFACT.state, beside the artifact.
     """
     from pinfold.serving.server import serve as serve_artifact
+
     def say(url: str, service: object) -> None:  # noqa: ARG001
         sys.stdout.write(f"serving {artifact} at {url} (the API: {url}/openapi.json); Ctrl-C stops it\n")
         sys.stdout.flush()

@@ -34,8 +34,8 @@ class IndexConfig:
     bits: Annotated[
         Literal[8, 32],
         Field(
-            description="flat, ivf, hnsw: of each stored number; 8 is faster, takes a quarter of the memory, and what it "
-            "finds is scored again with the vectors themselves"
+            description="flat, ivf, hnsw: of each stored number; 8 is faster, takes a quarter of the memory, and what "
+            "it finds is scored again with the vectors themselves"
         ),
     ] = 8
     lists: Annotated[int, Field(ge=0, le=1_000_000, description="ivf: clusters; 0: 4 times the root of the items")] = 0

@@ -38,7 +38,7 @@ def _sums(
             while features[node] >= 0:
                 number = np.float64(numbers[features[node]])
                 if abs(number) <= ZERO:
-                    number = 0.0
+                    number = np.float64(0)
                 lower = nan_left[node] if np.isnan(number) else number <= thresholds[node]
                 node = left[node] if lower else right[node]
             total += values[node]
