@@ -246,7 +246,7 @@ def test_whole_numbers_that_cannot_be(text: str) -> None:
     assert (caught.value.status, caught.value.field) == (422, "k")
 
 
-@pytest.mark.parametrize("text", ["", ".", "-0.1", "1.01", "nan", "inf", "1e-1", "\u0660", "0" * 41])
+@pytest.mark.parametrize("text", ["", ".", "-0.1", "1.01", "nan", "inf", "\u0660", "0" * 41])
 def test_shares_that_cannot_be(text: str) -> None:
     with pytest.raises(RequestError):
         share("diversity", text)
