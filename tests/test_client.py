@@ -119,7 +119,7 @@ def _toy(seen: list[Any]) -> FastAPI:
 
     @app.get("/v1/items/{id}/similar")
     async def similar(id: str, request: Request) -> Response:  # noqa: A002
-        query = Query(request.scope["query_string"], LIMITS, ("k", "by"))
+        query = Query(request.scope["query_string"], LIMITS, ("k", "by", "diversity", "filter"))
         k = query.whole("k", 10, 1, LIMITS.max_k)
         seen.append((path_id("id", id, LIMITS), k, query.choice("by", "model", ["model", "walk"])))
         return JSONResponse(FOUND)

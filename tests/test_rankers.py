@@ -34,7 +34,7 @@ from pinfold.ranking.two_stage import TwoStageRecommender
 from pinfold.run import DataConfig, RunConfig
 from pinfold.training.config import TrainConfig
 
-QUICK = RankerConfig(candidates=CandidatesConfig(model=40, steps=500), trees=6, patience=3, min_leaf=10, folds=2)
+QUICK = RankerConfig(candidates=CandidatesConfig(model=40, steps=500), trees=6, patience=3, min_leaf=10, folds=3)
 
 
 def fashion(n_users: int = 120, n_items: int = 80, n_events: int = 1500) -> Dataset:
@@ -238,7 +238,7 @@ def test_the_command(bare: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         return captured.out, captured.err
 
     out = str(shutil.copytree(bare, tmp_path / "out"))
-    options = ("--set", "trees=6", "--set", "min_leaf=10", "--set", "folds=2", "--set", "candidates.model=40")
+    options = ("--set", "trees=6", "--set", "min_leaf=10", "--set", "folds=3", "--set", "candidates.model=40")
     said, _ = call("train-ranker", out, *options)
     assert "validation NDCG@10 of" in said
     assert "trees into" in said

@@ -7,6 +7,7 @@
 It imports nothing of the rest of Pinfold but its errors.
 """
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -144,9 +145,12 @@ class Client:
         body = {"items": list(items), "k": k, "filter": only, "diversity": diversity}
         return self._ask(Found, "POST", "/v1/recommendations", body=body)
 
-    def similar(self, item: str, k: int = 10, *, by: str = "model") -> Found:
+    def similar(
+        self, item: str, k: int = 10, *, by: str = "model", only: Filter = None, diversity: float = 0.0
+    ) -> Found:
         """Items like this one, by "model", "content" or "walk"."""
-        return self._ask(Found, "GET", f"/v1/items/{_part(item)}/similar", {"k": k, "by": by})
+        query = {"k": k, "by": by, "diversity": diversity} | ({"filter": json.dumps(only)} if only else {})
+        return self._ask(Found, "GET", f"/v1/items/{_part(item)}/similar", query)
 
     def put_item(self, item: str, attributes: Mapping[str, Any], collections: Sequence[str] = ()) -> ItemStored:
         """Put an item, new or changed; durable when this returns."""

@@ -168,7 +168,7 @@ def report(dataset: Dataset, done: Sequence[Trial], out: Path, served: Path, sec
 
 def run_demo(out: Path, items: Sequence[str], show: Show, progress: Progress = SILENT) -> dict[str, Any]:
     """The demo from data to answers; `show` gets a table or a text as each stage ends."""
-    started = time.perf_counter()
+    started, out = time.perf_counter(), out.absolute()
     for place in (out, out.with_name(f"{out.name}-{PINSAGE.name}")):
         check_place(place, KIND, replace=True)
     dataset = debian()

@@ -1,4 +1,4 @@
-"""A second stage for an artifact: it learns from the validation part, by a first stage that never saw it."""
+"""A second stage for an artifact: it learns from the validation part, which the first stage did not learn from."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -259,6 +259,11 @@ def test_options_that_cannot_be_leave_the_artifact_as_it_is(
     assert before == {file.name: file.read_bytes() for file in trained.iterdir()}
 
 
+def test_more_candidates_than_there_are_items_are_all_of_them(tmp_path: Path) -> None:
+    write(tmp_path / "out", PLAIN, IndexConfig(kind="hnsw", ef=5000))
+    assert open_indexes(tmp_path / "out", PLAIN) is not None
+
+
 def test_a_disk_that_is_full_is_an_artifact_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("write error: No space left on device")

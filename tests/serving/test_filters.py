@@ -58,7 +58,6 @@ CONDITIONS = [
     where("available", low=0),
     where("title", among=["even thing 4", "odd thing 5"]),
     where("title", low=0),
-    where("colour", among=["red"]),  # nobody has it
 ]
 FILTERS: list[dict[str, Any]] = [
     *({"where": [one]} for one in CONDITIONS),
@@ -154,6 +153,7 @@ BAD: list[tuple[Any, str]] = [
     ({"whre": []}, "filter.whre"),
     ({"where": {}}, "filter.where"),
     ({"where": [{"field": "section"}]}, "filter.where[0]"),
+    ({"where": [{"field": "sectoin", "in": ["python"]}]}, "filter.where[0].field"),
     ({"where": [{"in": ["even"]}]}, "filter.where[0].field"),
     ({"where": [where("section", among=["even"], flag=True)]}, "filter.where[0]"),
     ({"where": [where("section", among="even")]}, "filter.where[0].in"),

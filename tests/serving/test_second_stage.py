@@ -11,6 +11,7 @@ from pinfold.data.splits import SplitConfig
 from pinfold.data.synthetic import two_tastes
 from pinfold.embedding.artifact import read_artifact
 from pinfold.evaluation.evaluate import EvaluationConfig
+from pinfold.graph.csr import from_pairs
 from pinfold.models.content_knn import ContentKNNConfig
 from pinfold.models.gf_cf import GFCFConfig
 from pinfold.models.shelf import ModelConfig
@@ -27,7 +28,7 @@ from pinfold.serving.service import Service
 from pinfold.serving.sql_store import open_store
 from pinfold.serving.store import NewEvent
 
-QUICK = RankerConfig(candidates=CandidatesConfig(model=30, steps=500), trees=5, patience=3, min_leaf=10, folds=2)
+QUICK = RankerConfig(candidates=CandidatesConfig(model=30, steps=500), trees=5, patience=3, min_leaf=10, folds=3)
 
 
 @pytest.fixture(scope="module", params=["content", "filter"])
@@ -81,4 +82,23 @@ def test_what_came_since_is_known_and_what_is_gone_is_not(service: Service) -> N
     assert len(proposed(service, "new", 5)) == 5
     kept = Filter(allow=("item4", "item6", "item2"))
     assert set(proposed(service, "new", 5, kept)) == {"item4", "item6"} - {gone}
+    service.close()
+
+
+def test_a_list_of_items_has_no_order_and_is_answered_as_offline(service: Service, folder: Path) -> None:
+    artifact = read_artifact(folder)
+    items = ["item4", "item12", "item0", "item8"]
+    histories = from_pairs(
+        np.zeros(4, np.int32), artifact.items.rows(items), np.ones(4, np.float32), (1, len(artifact.items))
+    )
+    found = open_recommender(folder, artifact).recommend_new(histories, 36)
+    for given in (items, items[::-1]):
+        answers = answering.for_items(service.snapshot.live, given, Question(36))
+        assert [one.id for one in answers.items] == artifact.items.ids(found.ids[0][found.ids[0] >= 0]).tolist()
+    service.close()
+
+
+def test_more_than_the_first_stage_is_asked_for_are_there(service: Service, folder: Path) -> None:
+    offline = open_recommender(folder, read_artifact(folder)).recommend(np.zeros(1, np.int32), 32)
+    assert (offline.ids >= 0).sum() == 32
     service.close()

@@ -24,6 +24,7 @@ from pinfold.pipeline import train_run
 from pinfold.run import DataConfig, RunConfig
 from pinfold.sampling.item_batches import ItemNegativesConfig
 from pinfold.serving import answering
+from pinfold.serving.answerers import VectorAnswerer
 from pinfold.serving.answering import Question
 from pinfold.serving.service import Service
 from pinfold.serving.sql_store import open_store
@@ -250,7 +251,7 @@ def test_a_generation_that_is_none_leaves_the_old_one_in_place(place: Place, nam
 
 def test_a_link_is_no_generation(place: Place) -> None:
     (place.folder / "link").symlink_to(place.folder / "content")
-    with pytest.raises(RequestError, match="no such folder"):
+    with pytest.raises(RequestError, match="no folder of this name"):
         place.service.publish("link")
 
 
@@ -316,3 +317,79 @@ def test_a_postgresql_store_serves_as_a_file_does_and_keeps_all_vectors(
         other.close()
     nearest = ["item0", *place.similar("item0", 9)]
     assert [name for name, _ in near] == nearest
+
+
+def n_beside(place: Place) -> int:
+    answers = place.service.snapshot.live.answers
+    assert isinstance(answers, VectorAnswerer)
+    return answers._users.n_delta
+
+
+@pytest.mark.parametrize("place", ["content"], indirect=True)
+def test_a_retraining_leaves_nothing_beside_its_index_of_what_it_knew(place: Place) -> None:
+    for row in range(10):
+        place.put(f"item{row}", EVEN if row % 2 == 0 else ODD)
+    before = place.similar("item0")
+    shutil.copytree(place.folder / "content", place.folder / "later")
+    metrics = read_artifact(place.folder / "later").metrics
+    replace_metrics(place.folder / "later", {**metrics, "created": time.time() + 1})
+    assert n_beside(place) == 10
+    place.service.publish("later")
+    assert n_beside(place) == 0
+    assert set(place.similar("item0")) == set(before)
+
+
+def test_what_is_cleaned_up_after_a_swap_may_fail(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> None:
+        raise StoreError("gone")
+
+    monkeypatch.setattr(place.service._store, "delete_vectors", refuse)
+    place.service.publish("content")
+    assert place.service.rollback().current.startswith("pinsage@")
+    place.restart()
+    assert place.service.generations().current.startswith("pinsage@")
+
+
+@pytest.mark.parametrize("place", ["lightgcn"], indirect=True)
+def test_an_event_that_training_knew_changes_nothing(place: Place) -> None:
+    live = place.service.snapshot.live
+    had = live.items.id(int(live.history("user0")[0]))
+    before = answering.for_user(live, "user0", Question(10))
+    place.take("user0", had)
+    assert answering.for_user(live, "user0", Question(10)) == before
+    place.take("user0", before.items[0].id)
+    assert answering.for_user(live, "user0", Question(10)) != before
+
+
+def test_users_are_counted_as_they_come_and_go(place: Place) -> None:
+    n_users = place.service.status(0).n_users
+    place.put("fresh", EVEN, ["user0", "new-1"])
+    place.take("new-2", "item0")
+    assert place.service.status(0).n_users == n_users + 2
+    place.put("fresh", EVEN, [])
+    assert place.service.status(0).n_users == n_users + 1
+    place.restart()
+    assert place.service.status(0).n_users == n_users + 1
+
+
+def test_what_was_served_last_and_is_gone_is_passed_over(place: Place) -> None:
+    place.service.publish("content")
+    place.service.close()
+    shutil.rmtree(place.folder / "content")
+    place.service = place._open()
+    assert place.service.generations().current.startswith("pinsage@")
+
+
+def test_a_place_that_is_a_link_and_an_odd_name_can_be_served_first(place: Place) -> None:
+    place.service.close()
+    shutil.copytree(place.folder / "content", place.folder / "my model")
+    (place.folder / "current").symlink_to(place.folder / "my model")
+    place._first = "current"
+    place.service = place._open()
+    place.service.publish("lightgcn")
+    assert place.service.rollback().current.startswith("my model@")
+
+
+def test_search_looks_at_items_not_at_letters(place: Place) -> None:
+    found = place.service.snapshot.live.items.search("e", 1000)
+    assert len(found) == 40

@@ -108,7 +108,7 @@ def _write_fold_in(folder: FolderWriter, learned: Embeddings, prefix: str) -> No
 
 def _read_fold_in(folder: Folder, prefix: str) -> tuple[float, Takers | None]:
     """How users come after training, beside their history, and how items do."""
-    if not folder.has(f"{prefix}fold_in.json"):  # written before 0.2
+    if not folder.has(f"{prefix}fold_in.json"):  # written before there was one
         return 0.0, None
     named = folder.json(f"{prefix}fold_in.json")
     new_items = folder.has(f"{prefix}taker_vectors.npy")

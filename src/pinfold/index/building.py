@@ -196,7 +196,7 @@ def with_effort(index: FaissIndex, config: IndexConfig, questions: Questions) ->
     if given > most and index.shape.kind == "ivf":
         raise ConfigError(f"index.probes {given}: there are only {most} lists; 0 chooses")
     if given or not len(questions.queries):
-        return index.with_effort(given or most)
+        return index.with_effort(min(given or most, most))
 
     def good(effort: int) -> bool:
         shares = questions.shares(index.with_effort(effort), K)

@@ -74,7 +74,7 @@ class FaissIndex:
             raise OSError(f"{path.name}: cannot be written: {error}") from error
 
     def search(self, queries: Floats, k: int, exclude: Csr | None = None, allowed: Bools | None = None) -> TopK:
-        """The K best items of each query (B, D) among those that are looked at; of equal ones the lower row is first.
+        """The K best items of each query (B, D) among those looked at; of equal ones found the lower row is first.
 
         K rows come back wherever so many are allowed and not excluded.
 

@@ -80,7 +80,7 @@ def rebuild_indexes(path: Path, learned: Learned, config: IndexConfig, seed: int
 def open_indexes(path: Path, learned: Learned) -> Indexes | None:
     """The indexes of the artifact at `path`, its index files checked and memory-mapped; None without vectors.
 
-    An artifact without index files, as one of before 0.3, has exact ones.
+    An artifact without index files, made before there was `[index]`, has exact ones.
 
     Raises:
         ArtifactError: an index file is damaged, or of other vectors; `pinfold index` makes it anew.

@@ -63,6 +63,12 @@ def features(knowledge: Knowledge, person: Person, candidates: Candidates, fresh
     return table.astype(np.float32)
 
 
+def first_places(table: Floats) -> Doubles:
+    """The place of each row (C,) of features in the first stage's list; infinite for what that did not bring."""
+    ranks = table[:, NAMES.index("rank_model")].astype(np.float64)
+    return np.asarray(np.where(np.isnan(ranks), np.inf, ranks), np.float64)
+
+
 def prior(table: Floats, weight: float, n_model: int) -> Doubles:
     """What a row (C, F) scores before any tree (C,): weight times minus log2(1 + its place in the first stage's list).
 

@@ -11,7 +11,7 @@ from pinfold.arrays import Bools, Doubles, Floats, Ints, Longs
 from pinfold.config import options
 from pinfold.errors import ConfigError
 from pinfold.ranking.candidates import CandidatesConfig
-from pinfold.ranking.features import NAMES, prior
+from pinfold.ranking.features import NAMES, first_places, prior
 from pinfold.ranking.forest import Forest, from_lightgbm
 
 INSTALL = "training a ranker needs LightGBM, which is not installed: pip install 'pinfold[rank]'"
@@ -24,7 +24,7 @@ class RankerConfig:
     candidates: CandidatesConfig = CandidatesConfig()
     users: Annotated[int, Field(ge=2, description="users to learn from at most, drawn by the seed")] = 5000
     folds: Annotated[
-        int, Field(ge=2, le=20, description="shares of users in time; all but the first tell when to stop")
+        int, Field(ge=3, le=20, description="shares of users in time; all but the first tell when to stop")
     ] = 5
     trees: Annotated[int, Field(ge=1, le=5000, description="at most")] = 400
     patience: Annotated[int, Field(ge=1, description="trees without a better NDCG@10 before stopping")] = 25
@@ -61,7 +61,7 @@ class Learned:
 
     forest: Forest
     scores: Doubles  # (C,) of every candidate by trees that learned from earlier lists; 0 in lists not judged
-    judged: Bools  # (Q,) which lists have been: all but the first fold
+    judged: Bools  # (Q,) which lists have been: all but the first two folds
     n_trees: list[int]  # of each fold but the first
 
 
@@ -73,8 +73,9 @@ def learn(
 
     The lists are cut into folds in the order of time. For each fold but the first trees learn from the earlier ones
     until NDCG@10 on this fold has not risen for `patience` trees: as in use, what was learned has to suit what comes
-    later. (With folds of random users a ranker of MovieLens looked good that was not.) The forest that is kept learns
-    from all lists, as many trees as the median fold.
+    later. (With folds of random users a ranker of MovieLens looked good that was not.) A fold is judged by as many
+    trees as the median of the folds before it: how many suit it best, it may not say itself, or noise looks like a
+    gain. The forest that is kept learns from all lists, as many trees as the median fold.
 
     Args:
         lists: what to learn from.
@@ -98,16 +99,20 @@ def learn(
     n_trees: list[int] = []
     for k in range(1, config.folds):
         learning = lists.take(np.flatnonzero(asked & (fold < k)))
-        forest = _boost(learning, config, seed, lists.take(np.flatnonzero(asked & (fold == k))))
-        mine = np.repeat(fold == k, lists.sizes)
-        scores[mine] = _prior(config, lists.features[mine]) + forest.predict(lists.features[mine])
-        n_trees.append(len(forest.roots))
+        if n_trees:
+            mine = np.repeat(fold == k, lists.sizes)
+            judge = _boost_exactly(learning, config, seed, int(np.median(n_trees)))
+            scores[mine] = _prior(config, lists.features[mine]) + judge.predict(lists.features[mine])
+        n_trees.append(len(_boost(learning, config, seed, lists.take(np.flatnonzero(asked & (fold == k)))).roots))
         advance()
-    n = int(np.median(n_trees))
-    everything = lists.take(np.flatnonzero(asked))
-    forest = _boost(everything, config, seed, None, n) if n else from_lightgbm({"tree_info": []})
+    forest = _boost_exactly(lists.take(np.flatnonzero(asked)), config, seed, int(np.median(n_trees)))
     advance()
-    return Learned(forest, scores, fold > 0, n_trees)
+    return Learned(forest, scores, fold > 1, n_trees)
+
+
+def _boost_exactly(lists: Lists, config: RankerConfig, seed: int, n_trees: int) -> Forest:
+    """So many trees, perhaps none."""
+    return _boost(lists, config, seed, None, n_trees) if n_trees else from_lightgbm({"tree_info": []})
 
 
 def _folds(order: Doubles, asked: Bools, n: int) -> Longs:
@@ -163,7 +168,7 @@ def _data(lightgbm: Any, lists: Lists, config: RankerConfig, like: Any = None) -
 
 
 def list_ndcg(lists: Lists, scores: Doubles, n_relevant: Ints | Longs | None = None, k: int = 10) -> Doubles:
-    """NDCG@k of each list (Q,) in the order of scores, of equal ones the earlier first.
+    """NDCG@k of each list (Q,) in the order of scores, equal ones as the first stage has them.
 
     Args:
         lists: the candidates.
@@ -175,9 +180,9 @@ def list_ndcg(lists: Lists, scores: Doubles, n_relevant: Ints | Longs | None = N
     wanted = _hits(lists) if n_relevant is None else n_relevant
     gains = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([np.zeros(1), np.cumsum(gains)])
-    found = np.zeros(len(lists.sizes))
+    found, first = np.zeros(len(lists.sizes)), first_places(lists.features)
     for q, (start, end) in enumerate(zip(ends - lists.sizes, ends, strict=True)):
-        order = np.argsort(-scores[start:end], kind="stable")[:k]
+        order = np.lexsort((first[start:end], -scores[start:end]))[:k]
         found[q] = lists.taken[start:end][order] @ gains[: len(order)]
     return np.asarray(found / np.maximum(ideal[np.minimum(wanted, k)], 1e-12), np.float64)
 

@@ -15,7 +15,7 @@ from pinfold.graph.learned import Layered, Learned
 from pinfold.index.explanation import Explanation
 from pinfold.index.interface import Recommender
 from pinfold.ranking.candidates import Candidates, CandidatesConfig, Found, Gatherer, Person, union
-from pinfold.ranking.features import Knowledge, features, prior
+from pinfold.ranking.features import Knowledge, features, first_places, prior
 from pinfold.ranking.forest import Forest
 from pinfold.ranking.statistics import ItemStatistics
 
@@ -46,20 +46,22 @@ class Stages:
         self._knowledge = Knowledge(graph, statistics, item_vectors(learned), content, config.latest)
         self._gatherer = Gatherer(stage_one, graph, statistics.counts, statistics.trend(), config, seed)
 
-    def users(self, users: Ints, allowed: Bools | None = None) -> Iterator[tuple[Person, Candidates]]:
-        """Users of the training part, one after another, with their candidates."""
+    def users(self, users: Ints, allowed: Bools | None = None, k: int = 1) -> Iterator[tuple[Person, Candidates]]:
+        """Users of the training part, one after another, with their candidates: K or more, where there are so many."""
         for start in range(0, len(users), BLOCK):
             block = users[start : start + BLOCK]
-            top = self.stage_one.recommend(block, self._n_asked(), allowed)
+            top = self.stage_one.recommend(block, self._n_asked(k), allowed)
             people = [self.person_of(user) for user in block.tolist()]
             yield from self._with_candidates(people, top, allowed)
 
-    def newcomers(self, histories: Csr, allowed: Bools | None = None) -> Iterator[tuple[Person, Candidates]]:
+    def newcomers(
+        self, histories: Csr, allowed: Bools | None = None, k: int = 1
+    ) -> Iterator[tuple[Person, Candidates]]:
         """People known by what they took (B, I) alone, with their candidates; none for whoever took nothing."""
         for start in range(0, histories.n_rows, BLOCK):
             rows = np.arange(start, min(start + BLOCK, histories.n_rows), dtype=np.int32)
             block = histories.take(rows)
-            top = self.stage_one.recommend_new(block, self._n_asked(), allowed)
+            top = self.stage_one.recommend_new(block, self._n_asked(k), allowed)
             people = [Person(block.row(row)) for row in range(block.n_rows)]
             yield from self._with_candidates(people, top, allowed)
 
@@ -73,8 +75,8 @@ class Stages:
             return union({"model": model}, person.history, allowed)
         return union({"model": model, **self._gatherer.others(person, allowed)}, person.history, allowed)
 
-    def _n_asked(self) -> int:
-        return min(self.config.model, self.graph.n_items)
+    def _n_asked(self, k: int) -> int:
+        return min(max(k, self.config.model), self.graph.n_items)
 
     def _with_candidates(
         self, people: Sequence[Person], top: TopK, allowed: Bools | None
@@ -102,11 +104,11 @@ class TwoStageRecommender:
 
     def recommend(self, users: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """By the learned order of the candidates of users of the training part."""
-        return self._ranked(self.stages.users(users, allowed), len(users), k)
+        return self._ranked(self.stages.users(users, allowed, k), len(users), k)
 
     def recommend_new(self, histories: Csr, k: int, allowed: Bools | None = None) -> TopK:
         """By the learned order of the candidates of people who took these items (B, I); nothing for who took none."""
-        return self._ranked(self.stages.newcomers(histories, allowed), histories.n_rows, k)
+        return self._ranked(self.stages.newcomers(histories, allowed, k), histories.n_rows, k)
 
     def similar(self, items: Ints, k: int, allowed: Bools | None = None) -> TopK:
         """As the first stage says."""
@@ -125,7 +127,7 @@ class TwoStageRecommender:
         return Person(history, ordered=self.ranker.latest is not None)
 
     def rank(self, person: Person, candidates: Candidates, k: int, fresh: Floats | None = None) -> Found:
-        """The K best candidates and their scores, best first; of equal ones the lower row first.
+        """The K best candidates and their scores, best first; equal ones as the first stage has them.
 
         Args:
             person: who is asked about.
@@ -138,7 +140,7 @@ class TwoStageRecommender:
             return candidates.rows, np.zeros(0, np.float32)
         table = self.stages.features(person, candidates, fresh)
         scores = prior(table, self.ranker.prior, self.ranker.candidates.model) + self.ranker.forest.predict(table)
-        best = np.argsort(-scores, kind="stable")[:k]
+        best = np.lexsort((first_places(table), -scores))[:k]
         return candidates.rows[best], scores[best].astype(np.float32)
 
     def _ranked(self, people: Iterator[tuple[Person, Candidates]], n: int, k: int) -> TopK:

@@ -29,6 +29,7 @@ class Asker:
     history: Ints  # (h,) item rows, ascending, each once; those behind I came since
     known: int | None  # the row of a user of the training data, whatever was added since
     since: Ints  # (n,) what was added, or all that is known of somebody new; the latest last
+    ordered: bool = True  # whether the order of `since` means anything
 
 
 class Answerer(Protocol):
@@ -94,6 +95,8 @@ class VectorAnswerer:
     def put(self, row: int, vectors: NewVectors | None) -> None:
         """The item is found from now on; without vectors, as it was trained."""
         if vectors is None:
+            if row not in self._new and self._users.vector(row) is not None:
+                return  # the base has it still
             vectors = self._old(row)
         self._new[row] = vectors
         self._keep(row - len(self._learned.items), vectors.alike)

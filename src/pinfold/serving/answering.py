@@ -27,6 +27,7 @@ class Question:
     filter: Filter = ALL
     diversity: float = 0.0  # 0: by score alone
     seen: bool = False  # also what they have
+    named: str = "filter"  # where the filter stands in the request
 
 
 def for_user(live: Live, user: str, question: Question) -> Found:
@@ -38,19 +39,26 @@ def for_user(live: Live, user: str, question: Question) -> Found:
     return _for(live, live.asker(user), live.history(user), question)
 
 
-def for_items(live: Live, items: Sequence[str], question: Question) -> Found:
+def for_items(live: Live, items: Sequence[str], question: Question, *, ordered: bool = False) -> Found:
     """The best items for somebody of whom only this is known. What nobody knows is left out, and that is noted.
+
+    Args:
+        live: what answers.
+        items: ids; the latest last, if `ordered`.
+        question: how many, which.
+        ordered: whether their order means anything.
 
     Raises:
         NotFoundError: there is none of these items.
     """
-    known = {item: row for item in items if (row := live.items.row_or(item)) is not None}
-    if not known:
+    rows = [row for item in items if (row := live.items.row_or(item)) is not None]
+    if not rows:
         raise NotFoundError(f"none of these items is known; {live.items.unknown(items[0])}")
-    found = _for(live, live.asker_of(list(known.values())), np.array(sorted(known.values()), np.int32), question)
-    if len(known) == len(set(items)):
+    found = _for(live, live.asker_of(rows, ordered=ordered), np.unique(np.array(rows, np.int32)), question)
+    n, n_known = len(set(items)), len(set(rows))
+    if n_known == n:
         return found
-    left = f"{len(set(items)) - len(known)} of {len(set(items))} items are not known and were left out"
+    left = f"{n - n_known} of {n} items are not known and were left out"
     return replace(found, note=left if found.note is None else f"{left}; {found.note}")
 
 
@@ -65,7 +73,7 @@ def similar(live: Live, item: str, question: Question) -> Found:
     note = live.note(row)
     if note is not None:
         raise ConfigError(f"item {item!r} is like none yet: {note}")
-    allowed = allowed_of(live, question.filter)
+    allowed = allowed_of(live, question)
     wanted = _wanted(question)
     found = _rows_of(live.answers.similar(row, wanted, allowed))
     return _found(live, *_diverse(live, found, question), question, allowed, 1)
@@ -142,15 +150,13 @@ def item_row(live: Live, item: str) -> int:
     return row
 
 
-def as_found(live: Live, top: TopK, question: Question) -> Found:
+def as_found(live: Live, top: TopK, question: Question, allowed: Bools | None) -> Found:
     """What another way of looking found, as an answer."""
-    rows, scores = _rows_of(top)
-    note = None if len(rows) == question.k else f"{len(rows)} of {question.k}: of others there is no score"
-    return _ranked(live, rows, scores, question.k, note)
+    return _found(live, *_rows_of(top), question, allowed, 1)
 
 
 def _for(live: Live, asker: Asker, history: Ints, question: Question) -> Found:
-    allowed = allowed_of(live, question.filter)
+    allowed = allowed_of(live, question)
     exclude = np.empty(0, np.int32) if question.seen else np.sort(history)
     found = _rows_of(live.recommend(asker, _wanted(question), exclude, allowed))
     if not len(asker.history) and asker.user is None:
@@ -162,9 +168,16 @@ def _wanted(question: Question) -> int:
     return question.k if not question.diversity else question.k * DIVERSE
 
 
-def allowed_of(live: Live, wanted: Filter) -> Bools | None:
-    """Which rows a filter lets through; None: all."""
-    return None if wanted == ALL else live.items.mask(wanted)
+def allowed_of(live: Live, question: Question) -> Bools | None:
+    """Which rows a filter lets through; None: all.
+
+    Raises:
+        RequestError: a condition on a field that no item has.
+    """
+    if question.filter == ALL:
+        return None
+    live.items.check_fields(question.filter, question.named)
+    return live.items.mask(question.filter)
 
 
 def _rows_of(top: TopK) -> tuple[Ints, list[float]]:
@@ -188,7 +201,10 @@ def _found(
 ) -> Found:
     note = None
     if len(rows) < question.k:
-        there = int(allowed.sum()) if allowed is not None else len(live.items)
+        gone = live.items.all_gone()
+        there = len(live.items) - len(gone)
+        if allowed is not None:
+            there = int(allowed.sum()) - sum(bool(allowed[row]) for row in gone if row < len(allowed))
         said = f"the filter lets {there} items through" if allowed is not None else f"there are {there} items"
         note = (
             f"{len(rows)} of {question.k}: {said}, {n_excluded} were left out as known, and of others there is no score"

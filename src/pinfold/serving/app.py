@@ -89,7 +89,7 @@ def reading(reads: Reads, limits: Limits) -> list[Route]:
     )
     by = described.choice("by", "what makes items alike", WAYS)
     wanted = described.body(described.wanted_schema(limits), {"items": [EXAMPLE_ITEM], "k": 5})
-    found, matches = described.whole("k", "how many answers", 1, limits.max_k, 20), Matches
+    most = described.whole("k", "how many answers", 1, limits.max_k, 20)
     size = [
         described.whole("size", "neighbors of the item", 1, SIZES, 20),
         described.whole("hops", "how far", 1, HOPS, 2),
@@ -108,7 +108,7 @@ def reading(reads: Reads, limits: Limits) -> list[Route]:
         Route("GET", "/v1/collections/{collection}/related", reads.related, Found,
               [described.user_id("collection"), k], None, (404, 409)),
         Route("GET", "/v1/explain", reads.explain, Explained, [about, for_user, for_items, k], None, (404, 409)),
-        Route("GET", "/v1/search", reads.search, matches, [looked_for, found]),
+        Route("GET", "/v1/search", reads.search, Matches, [looked_for, most]),
         Route("GET", "/v1/map", reads.map, MapView, [points, colored], None, (409,)),
         Route("GET", "/v1/status", reads.status, Status),
         Route("GET", "/v1/generations", reads.generations, Generations),

@@ -11,14 +11,14 @@ import numpy as np
 from pinfold.arrays import Bools, Ints, Longs, Strings
 from pinfold.data.tables import Table
 from pinfold.data.vocab import Vocab
-from pinfold.errors import DataError, did_you_mean
+from pinfold.errors import DataError, RequestError, did_you_mean
 from pinfold.serving.filters import Columns, Condition, Filter
 from pinfold.serving.views import Named, Origin
 
 TITLES = ("title", "name", "description")
 ALWAYS = ("title", "available")  # attributes that any item may have, whatever the table's columns are
 LOOKED_AT = 1000
-NEAR = 2_000  # ids among which a near one is looked for: in 100,000 that takes 2 s, while nobody else is answered
+NEAR, SHORT = 500, 50  # ids, and letters of one, up to which a near one is looked for while nobody else is answered
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Catalogue:
 
     def unknown(self, name: str) -> str:
         """What to say of an id that no item has."""
-        near = did_you_mean(name, self._items.all.tolist()) if len(self._items) < NEAR else ""
+        near = did_you_mean(name, self._items.all.tolist()) if len(self._items) < NEAR and len(name) < SHORT else ""
         return f"no item has the id {name!r}{near}"
 
     def row_or(self, name: str) -> int | None:
@@ -170,6 +170,18 @@ class Catalogue:
         """The rows of all items that are gone."""
         return list(self._gone)
 
+    def check_fields(self, wanted: Filter, named: str) -> None:
+        """Refuse conditions on fields that no item has.
+
+        Raises:
+            RequestError: names the field, and a near one.
+        """
+        known = [*self._columns.names, *ALWAYS]
+        for place, condition in enumerate(wanted.where):
+            if self._columns.names and condition.field not in known:
+                near, where = did_you_mean(condition.field, known), f"{named}.where[{place}].field"
+                raise RequestError(422, f"{where}: no item has a field {condition.field[:80]!r}{near}", where)
+
     def mask(self, wanted: Filter) -> Bools:
         """Which rows a filter lets through; items that are gone need no filter. Shape (n,)."""
         n = len(self)
@@ -207,7 +219,8 @@ class Catalogue:
                 row = (bisect_right(starts, place + begins) - 1) // 2
                 if row not in self._later:
                     yield row
-                place = text.find(pattern, place + 1)
+                line = bisect_right(starts, place + begins)
+                place = text.find(pattern, starts[line] - 1) if line < len(starts) else -1
 
     def _searched(self) -> tuple[str, list[int]]:
         """All ids and titles of the generation as one text, a line each, and where the lines begin."""

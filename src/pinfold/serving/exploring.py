@@ -115,12 +115,10 @@ class Explorer:
         """The features at length 1 (I, F), without indicators of what is missing."""
         with self._lock:
             if self._content is None:
-                learned, encoders = self._generation.artifact.learned, self._generation.artifact.encoders
-                if encoders is None or not isinstance(learned, Convolved | Embeddings):
-                    raise ConfigError(
-                        "this model does not learn from content, so it cannot say what is alike by content"
-                    )
-                table = learned.inputs[0][:, : encoders.dim] if isinstance(learned, Convolved) else learned.items
+                learned, dim = self._generation.artifact.learned, self._encoders().dim
+                if not isinstance(learned, Convolved | Embeddings):
+                    raise ConfigError(NO_CONTENT)
+                table = learned.inputs[0][:, :dim] if isinstance(learned, Convolved) else learned.items
                 self._content = unit(np.asarray(table) * self._counted())
             return self._content
 
@@ -173,10 +171,10 @@ def _vectors(learned: object) -> Floats:
     match learned:
         case Convolved():
             return learned.vectors.items
-        case Embeddings() | Layered() | Interests():
+        case Embeddings() | Layered() | Interests() if learned.items.shape[1] > 1:
             return learned.items
         case _:
-            raise ConfigError("this model has no vectors of items, so there is no map of them")
+            raise ConfigError("this model has no vectors of items of two numbers or more, so there is no map")
 
 
 def _categories(values: Sequence[object]) -> tuple[list[str], list[int]]:

@@ -1,5 +1,6 @@
 """Conditions on items, as structured values that nobody evaluates: which of the catalogue may be answered with."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +23,17 @@ class Condition:
     low: float | None = None
     high: float | None = None
     flag: bool | None = None
+    keys: frozenset[Any] = dataclasses.field(init=False, repr=False, compare=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", frozenset(map(_key, self.among or ())))
 
     def fits(self, value: Any) -> bool:
         """Whether a value of the field fits."""
         if isinstance(value, list | tuple):
             return any(self.fits(one) for one in value)
         if self.among is not None:
-            return any(_same(value, wanted) for wanted in self.among)
+            return _key(value) in self.keys
         if self.flag is not None:
             return isinstance(value, bool) and value == self.flag
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -117,7 +122,3 @@ def _flat(column: Column) -> "list[tuple[int, Any]]":
 def _key(value: Any) -> Any:
     """A key under which 1 and 1.0 are one value, and 1, True and "1" are three."""
     return (bool, value) if isinstance(value, bool) else float(value) if isinstance(value, int | float) else value
-
-
-def _same(value: Any, wanted: Any) -> bool:
-    return bool(_key(value) == _key(wanted))

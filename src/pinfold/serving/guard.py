@@ -25,6 +25,7 @@ from pinfold.serving.wire import DATA_HEADERS, FAILED, NO_STORE, PAGE_HEADERS, e
 
 LOG = logging.getLogger("pinfold.serving")
 READS = frozenset({"GET", "HEAD"})
+LOADS = frozenset({"/v1/generations", "/v1/generations/rollback"})
 READS_BY_POST = "/v1/recommendations"
 TAKES_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -179,7 +180,7 @@ class Guard:
 
     async def _in_time(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
         try:
-            async with asyncio.timeout(self._limits.seconds) as clock:
+            async with asyncio.timeout(None if _takes_its_time(scope) else self._limits.seconds) as clock:
                 await self._app(scope, receive, sender)
         except TimeoutError:
             if not clock.expired():
@@ -244,6 +245,11 @@ class _Replay:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _takes_its_time(scope: Mapping[str, Any]) -> bool:
+    """Loading a generation takes as long as it is large, and is asked for by who may write."""
+    return scope["method"] == "POST" and scope["path"] in LOADS
 
 
 def _template(scope: Mapping[str, Any]) -> str:

@@ -34,9 +34,10 @@ class Live:
         )
         self.n_events = 0
         self._notes: dict[int, str] = {}  # rows that cannot be found, and why
-        self._taken: dict[str, dict[int, None]] = {}  # by user: rows, in the order of the events
+        self._taken: dict[str, dict[int, int]] = {}  # by user: rows, and a number that rises with each event
         self._given: dict[str, dict[int, None]] = {}  # by user: rows that were put with them among the collections
         self._takers: dict[str, dict[str, None]] = {}  # by item: users of events
+        self._new_users: set[str] = set()
         self._titles = artifact.user_table.titles()
 
     # ---- reading
@@ -59,7 +60,7 @@ class Live:
                 f"no user has the id {user!r}; to recommend to somebody new, POST /v1/recommendations with what they "
                 "have, or tell their events"
             )
-        since = list(dict.fromkeys([*reversed(list(taken or ())), *reversed(list(given or ()))]))
+        since = list(dict.fromkeys([*reversed(_in_order(taken)), *reversed(list(given or ()))]))
         old = self.generation.seen.row(row) if row >= 0 else np.empty(0, np.int32)
         if not since:
             return np.asarray(old, np.int32)
@@ -73,15 +74,18 @@ class Live:
             NotFoundError: nobody has this id.
         """
         history = self._speaking(self.history(user))
-        since = [*list(self._given.get(user, ())), *list(self._taken.get(user, ()))]
+        since = [*list(self._given.get(user, ())), *_in_order(self._taken.get(user))]
         found = self.generation.artifact.users.row_or(user, -1)
         row = found if found >= 0 else None
-        return Asker(None if since else row, history, row, _each_once(since, history))
+        later = _each_once(since, history)
+        if row is not None and np.isin(later, self.generation.seen.row(row)).all():
+            return Asker(row, history, row, later)  # nothing that their own vector does not know
+        return Asker(None, history, row, later)
 
-    def asker_of(self, rows: Sequence[int]) -> Asker:
-        """Somebody of whom only this is known."""
+    def asker_of(self, rows: Sequence[int], *, ordered: bool = False) -> Asker:
+        """Somebody of whom only this is known, the latest last if `ordered`."""
         history = self._speaking(np.unique(np.array(rows, np.int32)))
-        return Asker(None, history, None, _each_once(rows, history))
+        return Asker(None, history, None, _each_once(rows, history) if ordered else history, ordered)
 
     def user_title(self, user: str) -> str | None:
         """A user's name for people."""
@@ -95,9 +99,7 @@ class Live:
     @property
     def n_users(self) -> int:
         """Users of the training data, and those that came since."""
-        users = self.generation.artifact.users
-        came = {user for user, rows in [*self._taken.items(), *self._given.items()] if rows and user not in users}
-        return len(users) + len(came)
+        return len(self.generation.artifact.users) + len(self._new_users)
 
     def n_users_of(self, row: int) -> int:
         """How many users have an item, of those who took it since training up to TAKERS; each counts once."""
@@ -157,6 +159,7 @@ class Live:
         self._show(row, vectors)  # before its id leads to it, so that who finds the row finds its vector
         self.items.put(row, Later(entry.attributes, list(entry.collections)))
         for user in entry.collections:
+            self._came(user)
             self._given.setdefault(user, {})[row] = None
         return row
 
@@ -167,25 +170,22 @@ class Live:
         self._ungive(row)
         self.items.delete(row)
 
-    def take(self, entries: Iterable[EventEntry]) -> None:
-        """Events were accepted; items that came since move to where their users are."""
+    def take(self, entries: Iterable[EventEntry]) -> list[int]:
+        """Events were accepted; the rows of items that came since and move to where their users are."""
         moved: dict[str, None] = {}
         for entry in entries:
             self.n_events += 1
             row = self.items.any_row(entry.item)
             if row is None:
                 continue  # the item was deleted, and the generation never knew it
-            taken = self._taken.setdefault(entry.user, {})
-            if row in taken:  # it is the latest now; in one step, so that no reader sees the user without it
-                self._taken[entry.user] = {**{one: None for one in taken if one != row}, row: None}
-            taken[row] = None
+            self._came(entry.user)
+            self._taken.setdefault(entry.user, {})[row] = self.n_events  # in one step; the latest counts
             takers = self._takers.setdefault(entry.item, {})
             if len(takers) < TAKERS and entry.user not in takers:
                 takers[entry.user] = None
                 if row >= self.items.n_old and entry.user in self.generation.artifact.users:
                     moved[entry.item] = None
-        for name in moved:
-            self._move(name)
+        return [row for row in map(self._move, moved) if row is not None]
 
     def replay(self, entries: Iterable[Entry]) -> int:
         """All that was accepted before, in order; the last sequence."""
@@ -204,13 +204,15 @@ class Live:
         self.take(events)
         return last
 
-    def catch_up(self, entries: Iterable[Entry]) -> None:
-        """What was accepted while the rest was replayed."""
+    def catch_up(self, entries: Iterable[Entry], last: int) -> int:
+        """What was accepted while the rest was replayed, up to the sequence `last`; the last sequence now."""
         for entry in entries:
+            last = entry.sequence
             if isinstance(entry, ItemEntry):
                 self._replay_item(entry)
             else:
                 self.take([entry])
+        return last
 
     def _replay_item(self, entry: ItemEntry) -> None:
         if entry.deleted:
@@ -227,12 +229,13 @@ class Live:
         except DataError as error:
             return f"this model cannot read it: {error}"
 
-    def _move(self, name: str) -> None:
-        """Place an item anew, now that more users have it."""
+    def _move(self, name: str) -> int | None:
+        """Place an item anew, now that more users have it; its row."""
         row = self.items.row_or(name)
         later = None if row is None else self.items.later(row)
         if row is not None and later is not None:
             self._show(row, self._placed(name, later.attributes, later.collections))
+        return row
 
     def _show(self, row: int, vectors: NewVectors | str | None) -> None:
         """Let an item be found, or note why it is not."""
@@ -246,7 +249,20 @@ class Live:
     def _ungive(self, row: int) -> None:
         later = self.items.later(row)
         for user in later.collections if later is not None else ():
-            self._given.get(user, {}).pop(row, None)
+            given = self._given.get(user, {})
+            given.pop(row, None)
+            if not given and not self._taken.get(user):
+                self._new_users.discard(user)
+
+    def _came(self, user: str) -> None:
+        if user not in self.generation.artifact.users:
+            self._new_users.add(user)
+
+
+def _in_order(taken: Mapping[int, int] | None) -> list[int]:
+    """Rows by their numbers."""
+    found = list((taken or {}).items())
+    return [row for row, _ in sorted(found, key=lambda entry: entry[1])]
 
 
 def _each_once(rows: Sequence[int], among: Ints) -> Ints:

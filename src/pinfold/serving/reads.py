@@ -1,11 +1,12 @@
 """Handlers of requests that change nothing: each reads its query, asks one snapshot, and answers in JSON."""
 
-from collections.abc import Callable
+from asyncio import wrap_future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -34,7 +35,7 @@ class Reads:
 
     def __init__(self, service: Service, limits: Limits, metrics: Metrics) -> None:
         self._service, self._limits, self._metrics = service, limits, metrics
-        self._threads = CapacityLimiter(THREADS)
+        self._threads = ThreadPoolExecutor(THREADS, "pinfold-read")
 
     async def recommend_user(self, request: Request) -> Response:
         """The best items for a user or collection, without what they have."""
@@ -47,12 +48,14 @@ class Reads:
     async def recommend(self, request: Request) -> Response:
         """The best items for a user, or for somebody whom nobody knows, by what they have."""
         wanted = checks.parse_wanted(await request.body(), self._limits)
-        question = Question(wanted.k, wanted.filter or ALL, wanted.diversity)
+        question = Question(wanted.k, wanted.filter or ALL, wanted.diversity, named="body.filter")
         live = self._service.snapshot.live
         if wanted.user is not None:
             return json(await self._ask(live, question, partial(answering.for_user, live, wanted.user, question)))
-        items = wanted.items if wanted.items is not None else tuple(event.item for event in wanted.events or ())
-        return json(await self._ask(live, question, partial(answering.for_items, live, items, question)))
+        items, ordered = (wanted.items, False) if wanted.items is not None else _by_time(wanted.events or ())
+        return json(
+            await self._ask(live, question, partial(answering.for_items, live, items, question, ordered=ordered))
+        )
 
     async def similar(self, request: Request) -> Response:
         """The items most like one: by the model's vectors, by content alone, or by walks alone."""
@@ -67,8 +70,8 @@ class Reads:
         look = explorer.by_content if way == "content" else explorer.by_walk
 
         def found() -> Found:
-            top = look(live, item, question.k, answering.allowed_of(live, question.filter))
-            return answering.as_found(live, top, question)
+            allowed = answering.allowed_of(live, question)
+            return answering.as_found(live, look(live, item, question.k, allowed), question, allowed)
 
         return json(await self._in_thread(found))
 
@@ -133,12 +136,12 @@ class Reads:
     async def status(self, request: Request) -> Response:
         """What is served, how much of it came since training, and how quickly it was found."""
         self._query(request)
-        return json(self._service.status(self._metrics.n_requests))
+        return json(await self._in_thread(partial(self._service.status, self._metrics.n_requests)))
 
     async def generations(self, request: Request) -> Response:
         """What was served, the current one last."""
         self._query(request)
-        return json(self._service.generations())
+        return json(await self._in_thread(self._service.generations))
 
     async def health(self, request: Request) -> Response:  # noqa: ARG002
         """The service runs."""
@@ -150,6 +153,7 @@ class Reads:
 
     async def metrics(self, request: Request) -> Response:  # noqa: ARG002
         """Figures for Prometheus."""
+        self._metrics.generation(self._service.snapshot.live.generation.mark)
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
     def _path(self, request: Request, name: str) -> str:
@@ -164,12 +168,29 @@ class Reads:
 
     async def _ask(self, live: Live, question: Question, ask: Callable[[], Value]) -> Value:
         """In the event loop where one look into an index answers; a thread costs more than that."""
-        if live.quick and question.filter == ALL:
+        if live.quick and question.filter == ALL and not question.diversity:
             return ask()
         return await self._in_thread(ask)
 
     async def _in_thread(self, work: Callable[[], Value]) -> Value:
-        return await to_thread.run_sync(work, limiter=self._threads)
+        return await in_pool(self._threads, work)
+
+
+def _by_time(events: Sequence[checks.Taken]) -> tuple[tuple[str, ...], bool]:
+    """The items of events, the latest last, and whether all have a time; else as they stand."""
+    timed = [(event.time, event.item) for event in events if event.time is not None]
+    if len(timed) < len(events):
+        return tuple(event.item for event in events), False
+    return tuple(item for _, item in sorted(timed, key=lambda one: one[0])), True
+
+
+async def in_pool(pool: Executor, work: Callable[[], Value]) -> Value:
+    """What the work gives, done by one of the pool's threads.
+
+    Whoever stops waiting (a request that took too long) withdraws work that nobody has begun; what has begun keeps its
+    thread to its end, so that there is never more of it than the pool has threads.
+    """
+    return await wrap_future(pool.submit(work))
 
 
 def json(value: Any, status: int = 200) -> Response:

@@ -37,7 +37,7 @@ def ranked(
 def _person(stages: TwoStageRecommender, asker: Asker) -> Person:
     """Somebody with what they have in the order of time: as training knew it, then what they took since."""
     if asker.known is None:
-        return stages.person(asker.since)
+        return stages.person(asker.since) if asker.ordered else Person(asker.history)
     before = stages.stages.person_of(asker.known)
     if not len(asker.since):
         return before

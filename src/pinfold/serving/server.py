@@ -46,8 +46,11 @@ def serve(
     try:
         with threadpool_limits(1, "blas"):  # requests come side by side; threads within one get in each other's way
             service = Service(artifact, opened, keep_vectors=bool(store and store.startswith("postgres")))
-            app = build_app(service, config, tokens, read_page())
-            _run(app, config, (lambda url: started(url, service)) if started else None)
+            try:
+                app = build_app(service, config, tokens, read_page())
+                _run(app, config, (lambda url: started(url, service)) if started else None)
+            finally:
+                service.close()
     finally:
         opened.close()
 
@@ -82,7 +85,6 @@ def _run(app: object, config: ServeConfig, started: Callable[[str], None] | None
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
-        h11_max_incomplete_event_size=config.limits.max_url,
     )
     try:
         listening = _listen(config)

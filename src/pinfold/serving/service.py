@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.errors import ArtifactError, DataError, NotFoundError, PinfoldError, RequestError, StoreError
+from pinfold.errors import ArtifactError, DataError, NotFoundError, PinfoldError, RequestError
 from pinfold.serving.exploring import Explorer
 from pinfold.serving.generation import Generation, load_generation, warm
+from pinfold.serving.kept_vectors import KeptVectors
 from pinfold.serving.live import Live
 from pinfold.serving.store import NewEvent, Store
 from pinfold.serving.views import EventsStored, Freshness, Generations, ItemDeleted, ItemStored, Status
@@ -25,8 +26,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a generation: a fol
 SERVED = "served"  # the setting that lists what was served, the current one last
 KEPT = 20  # names in that list
 LATEST = 1000  # items whose freshness is remembered
-KEPT_VECTORS = "vectors"  # the setting that names the generation whose vectors are all in the store
-BLOCK = 500  # vectors written at once; who puts an item meanwhile waits for one block
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +49,19 @@ class Service:
             ArtifactError: the artifact is damaged.
             StoreError: the store is.
         """
-        self._store, self._folder = store, artifact.resolve().parent
+        artifact = artifact.resolve()
+        self._store, self._folder = store, artifact.parent
         self._writing = threading.Lock()
+        self._kept = KeptVectors(store, self._writing, everything=keep_vectors)
         self._loading = threading.Lock()
         self._fresh: deque[float] = deque(maxlen=LATEST)
         self._n_fresh = 0
-        self._closed, self._keeps_vectors = False, keep_vectors
+        self._closed = False
         self.started = time.time()
         served = self._served(artifact.name)
+        if served and not (self._folder / served[-1]).is_dir():
+            LOG.warning("%s, served last, is there no more; serving %s", self._folder / served[-1], artifact)
+            served = []
         generation = self._load(served[-1] if served else artifact.name)
         live = Live(generation)
         live.replay(store.entries())
@@ -65,7 +69,7 @@ class Service:
             store.set_meta(SERVED, "[]")
         self._note(generation.name)
         self._snapshot = Snapshot(live, Explorer(live))
-        self._keep_vectors(live)
+        self._kept.keep_all(live, lambda: self._serves(live))
 
     @property
     def snapshot(self) -> Snapshot:
@@ -143,7 +147,7 @@ class Service:
                     raise RequestError(422, message, f"body.events[{place}].item")
             entries = self._store.add_events(events, time.time())
             accepted = [entry for entry in entries if entry is not None]
-            live.take(accepted)
+            self._kept.moved(live, live.take(accepted))
             last = accepted[-1].sequence if accepted else self._store.last_sequence()
         return EventsStored(len(accepted), len(entries) - len(accepted), last)
 
@@ -156,19 +160,10 @@ class Service:
         """
         if not NAME.fullmatch(name) or name.endswith(".state"):
             raise RequestError(422, f"a generation's name must match {NAME.pattern}, got {name[:80]!r}", "body.name")
-        with self._loading:
-            try:
-                live = Live(self._load(name))
-            except PinfoldError as error:
-                raise RequestError(422, str(error), "body.name") from error
-            last = live.replay(self._store.entries())
-            with self._writing:  # what arrived meanwhile
-                live.catch_up(self._store.entries(last))
-                self._note(name)
-                before, self._snapshot = self._snapshot.live, Snapshot(live, Explorer(live))
-                if before.generation.mark != live.generation.mark:
-                    self._store.delete_vectors(before.generation.mark)
-            self._keep_vectors(live)
+        try:
+            self._swap(name)
+        except ArtifactError as error:
+            raise RequestError(422, str(error), "body.name") from error
         return self.generations()
 
     def rollback(self) -> Generations:
@@ -182,10 +177,30 @@ class Service:
             raise RequestError(409, "nothing was served before this generation")
         self._store.set_meta(SERVED, json.dumps(served[:-1]))
         try:
-            return self.publish(served[-2])
-        except BaseException:
+            self._swap(served[-2])
+        except BaseException as error:
             self._store.set_meta(SERVED, json.dumps(served))
+            if isinstance(error, ArtifactError):
+                raise RequestError(409, str(error)) from error
             raise
+        return self.generations()
+
+    def _swap(self, name: str) -> None:
+        """Load a generation beside the one that is served, replay onto it, and let it answer."""
+        with self._loading:
+            live = Live(self._load(name))
+            last = live.replay(self._store.entries())
+            last = live.catch_up(self._store.entries(last), last)  # most of what arrived meanwhile; writes go on
+            with self._writing:
+                live.catch_up(self._store.entries(last), last)
+                self._note(name)
+                before, self._snapshot = self._snapshot.live, Snapshot(live, Explorer(live))
+                if before.generation.mark != live.generation.mark:
+                    self._kept.forget(before.generation.mark)
+            self._kept.keep_all(live, lambda: self._serves(live))
+
+    def _serves(self, live: Live) -> bool:
+        return not self._closed and self._snapshot.live is live
 
     def generations(self) -> Generations:
         """What was served, the current one last."""
@@ -214,32 +229,6 @@ class Service:
             self._closed = True
             self._store.close()
 
-    def _keep_vectors(self, live: Live) -> None:
-        """Write the vectors of a generation to the store, a block at a time, where they are wanted and not there."""
-        mark = live.generation.mark
-        if not self._keeps_vectors or not live.answers.vectors or self._store.meta(KEPT_VECTORS) == mark:
-            return
-
-        def work() -> None:
-            try:
-                for start in range(0, live.items.n_old, BLOCK):
-                    with self._writing:
-                        if self._closed or self._snapshot.live is not live:
-                            return
-                        self._keep_block(live, range(start, min(start + BLOCK, live.items.n_old)))
-                with self._writing:
-                    if not self._closed:
-                        self._store.set_meta(KEPT_VECTORS, mark)
-            except StoreError:  # the next start tries again; answers do not need them
-                LOG.exception("not all vectors of %s could be kept", mark)
-
-        threading.Thread(target=work, name="pinfold-vectors", daemon=True).start()
-
-    def _keep_block(self, live: Live, block: range) -> None:
-        rows = np.array([row for row in block if not live.items.gone(row)], np.int32)
-        names = [live.items.id(row) for row in rows.tolist()]
-        self._store.save_vectors(live.generation.mark, names, live.answers.directions(rows))
-
     def _freshness(self) -> Freshness:
         seconds = np.array(self._fresh)
         if not len(seconds):
@@ -250,9 +239,12 @@ class Service:
     def _load(self, name: str) -> Generation:
         path = self._folder / name
         if path.is_symlink() or not path.is_dir() or path.resolve().parent != self._folder:
-            raise ArtifactError(f"{name}: no such folder beside the first artifact")
-        generation = load_generation(path)
-        warm(generation)
+            raise ArtifactError(f"{name}: there is no folder of this name in {self._folder}")
+        try:
+            generation = load_generation(path)
+            warm(generation)
+        except PinfoldError as error:
+            raise ArtifactError(str(error)) from error
         return generation
 
     def _served(self, first: str | None) -> list[str]:

@@ -1,11 +1,11 @@
 """Handlers of requests that change something: what they answer is on disk, and in every answer from then on."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -14,7 +14,7 @@ from pinfold.serving import checks
 from pinfold.serving.limits import Limits
 from pinfold.serving.metrics import Metrics
 from pinfold.serving.query import Query
-from pinfold.serving.reads import json
+from pinfold.serving.reads import in_pool, json
 from pinfold.serving.service import Service
 from pinfold.serving.strict_json import named
 
@@ -26,7 +26,8 @@ class Writes:
 
     def __init__(self, service: Service, limits: Limits, metrics: Metrics) -> None:
         self._service, self._limits, self._metrics = service, limits, metrics
-        self._writer, self._loader = CapacityLimiter(1), CapacityLimiter(1)
+        self._writer = ThreadPoolExecutor(1, "pinfold-write")
+        self._loader = ThreadPoolExecutor(1, "pinfold-load")
 
     async def put_item(self, request: Request) -> Response:
         """Put an item, new or changed: durable, embedded, and in every answer, when this returns."""
@@ -70,9 +71,7 @@ class Writes:
         return await self._swap(self._service.rollback)
 
     async def _swap(self, work: Callable[[], object]) -> Response:
-        generations = await to_thread.run_sync(work, limiter=self._loader)
-        self._metrics.generation(self._service.generations().current)
-        return json(generations)
+        return json(await in_pool(self._loader, work))
 
     def _item(self, request: Request) -> str:
         self._nothing_asked(request)
@@ -82,4 +81,4 @@ class Writes:
         Query(request.scope["query_string"], self._limits)
 
     async def _write(self, work: Callable[[], Value]) -> Value:
-        return await to_thread.run_sync(work, limiter=self._writer)
+        return await in_pool(self._writer, work)
