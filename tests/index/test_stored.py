@@ -223,6 +223,16 @@ def test_training_writes_the_index_that_evaluation_uses(trained: Path, monkeypat
         evaluate_artifact(trained)
 
 
+def test_training_says_where_an_index_finds_too_little(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run.toml"
+    run.write_text((trained / "run.toml").read_text())
+    options = ("index.kind=ivf", "index.lists=8", "index.probes=1", "index.recall=1")
+    command(["train", str(run), str(tmp_path / "out"), *(word for one in options for word in ("--set", one))])
+    assert "less than what was asked for" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_command_makes_another_index_and_leaves_the_rest(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {file.name: file.read_bytes() for file in trained.iterdir() if not file.name.startswith("index")}
     command(["index", str(trained), "--kind", "hnsw", "--set", "neighbors=4", "--json"])

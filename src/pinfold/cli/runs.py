@@ -22,7 +22,9 @@ def train(run: Path, out: Path, *, set_: Set = (), replace: Replace = False) -> 
         set_: Another value for one option, such as --set train.epochs=3.
         replace: Replace an older folder of that name.
     """
+    from pinfold.cli.index import missed
     from pinfold.config import read_run
+    from pinfold.index.stored import read_figures
     from pinfold.pipeline import train_run
     from pinfold.run import RunConfig
     from pinfold.terminal import OUT, TerminalProgress
@@ -35,6 +37,8 @@ def train(run: Path, out: Path, *, set_: Set = (), replace: Replace = False) -> 
         OUT.print(f"best of {training['epochs']} epochs: {training['best_epoch']}")
         if training["best_validation_score"] is not None and training["best_epoch"] == training["epochs"]:
             OUT.print("the last epoch was the best: raise train.epochs or train.learning_rate")
+    for line in missed(read_figures(out)):
+        OUT.print(f"index: {line}")
     OUT.print(f"wrote {out} in {artifact.metrics['seconds']:.1f} s; judge it with: pinfold evaluate {out}")
 
 

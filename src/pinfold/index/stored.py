@@ -77,6 +77,12 @@ def rebuild_indexes(path: Path, learned: Learned, config: IndexConfig, seed: int
     return figures[0]
 
 
+def read_figures(path: Path) -> Figures:
+    """What index.json of the artifact at `path` holds; nothing for a model without vectors."""
+    folder = open_folder(path, KIND, lambda name: name == FILE)
+    return folder.json(FILE) if folder.has(FILE) else {}
+
+
 def open_indexes(path: Path, learned: Learned) -> Indexes | None:
     """The indexes of the artifact at `path`, its index files checked and memory-mapped; None without vectors.
 
