@@ -27,6 +27,7 @@ export function Search({ label, placeholder, onPick, users = false, shortcut = f
   const answered = useRef(''); // the text that the choices belong to
 
   const pick = (choice: Choice) => {
+    hurried.current = false;
     setText('');
     setOpen(false);
     onPick(choice);
@@ -35,7 +36,6 @@ export function Search({ label, placeholder, onPick, users = false, shortcut = f
   useEffect(() => {
     const wanted = text.trim();
     setActive(-1);
-    hurried.current = false;
     if (!wanted) return setChoices([]);
     const abort = new AbortController();
     const timer = setTimeout(async () => {
@@ -68,8 +68,9 @@ export function Search({ label, placeholder, onPick, users = false, shortcut = f
     else if (event.key === 'ArrowUp') setActive(active > 0 ? active - 1 : last);
     else if (event.key === 'Enter') {
       const choice = choices[active] ?? choices[0];
-      hurried.current = answered.current !== text.trim();
-      if (choice && text.trim() && !hurried.current) pick(choice);
+      const typed = input.current?.value.trim() ?? ''; // what stands there: `text` may be a key behind
+      hurried.current = answered.current !== typed;
+      if (choice && typed && !hurried.current) pick(choice);
     } else if (event.key === 'Escape') {
       if (!open) setText('');
       setOpen(false);
@@ -86,7 +87,7 @@ export function Search({ label, placeholder, onPick, users = false, shortcut = f
         id={`${id}-input`} ref={input} type="text" role="combobox" autocomplete="off" spellcheck={false} placeholder={placeholder}
         aria-expanded={shown} aria-controls={`${id}-list`} aria-autocomplete="list"
         {...(shown && active >= 0 ? { 'aria-activedescendant': `${id}-${active}` } : {})}
-        value={text} onInput={(event) => { setText(event.currentTarget.value); setOpen(true); }}
+        value={text} onInput={(event) => { hurried.current = false; setText(event.currentTarget.value); setOpen(true); }}
         onFocus={() => setOpen(true)} onKeyDown={onKeyDown}
       />
       {shortcut && <kbd aria-hidden="true">/</kbd>}

@@ -31,7 +31,7 @@ class Limits:
         int, Field(ge=1, description="bodies that arrive at the same time; the next ones are 503 with Retry-After")
     ] = 128
     body_seconds: Annotated[float, Field(gt=0, description="for a body to arrive; later is 408")] = 10.0
-    seconds: Annotated[float, Field(gt=0, description="for an answer to be found and sent, but for loading a generation; later is 504")] = 30.0
+    seconds: Annotated[float, Field(gt=0, description="for an answer to be found and sent; later is 504")] = 30.0
     requests_per_second: Annotated[
         float | None,
         Field(gt=0, description="of one client address, twice as many in a burst; more is 429; none: no limit"),
