@@ -107,6 +107,9 @@ class FaissIndex:
 
     def _tries(self, k: int, most: int, allowed: Bools | None) -> Iterator[tuple[int, int, Bools | None]]:
         """How many are asked for, how many times the effort, and what may come, until k are found."""
+        if allowed is not None and self._scans(allowed):
+            yield k + most, DEEPER, allowed
+            return
         yield k + min(most, k + MORE), 1, allowed
         whole = np.ones(len(self), np.bool_) if allowed is None else allowed
         # a graph gets little better by more effort: its second try looks at every item
@@ -154,12 +157,16 @@ class FaissIndex:
         if allowed is None:
             return lambda queries, n: self._anywhere(queries, n, effort)
         n_allowed = int(np.count_nonzero(allowed))
-        if self._lists is None or n_allowed <= FEW:
+        if self._lists is None or self._scans(allowed):
             return lambda queries, n: self._exact(queries, n, allowed)
         counts = count_allowed(self._lists, allowed, len(self._centers))
         chosen = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
         least = min(max(BUDGET, n_allowed // PART), n_allowed)
         return lambda queries, n: self._in_lists(queries, n, (effort, max(least, n)), chosen, counts)
+
+    def _scans(self, allowed: Bools) -> bool:
+        """Whether every item of a mask is scored, so that nothing better can be found."""
+        return self._lists is None or int(np.count_nonzero(allowed)) <= FEW
 
     def _anywhere(self, queries: Floats, n: int, effort: int) -> tuple[Longs, Floats]:
         """The n nearest, as faiss finds them."""
