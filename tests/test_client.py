@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from pinfold import client as module
-from pinfold.client import Client, Event, EventsStored, Explained, Found, ItemDeleted, ItemStored, Ranked, Term
+from pinfold.client import Client, Event
 from pinfold.errors import ServiceError
 from pinfold.serving.checks import parse_events, parse_put_item, parse_wanted, path_id
 from pinfold.serving.guard import Guard
@@ -22,8 +23,10 @@ from pinfold.serving.metrics import Metrics
 from pinfold.serving.query import Query
 from pinfold.serving.tokens import Tokens
 from pinfold.serving.wire import error_handlers
+from pinfold.views import EventsStored, Explained, Found, Freshness, ItemDeleted, ItemStored, Ranked, Status, Term
 
 READ, WRITE = "r" * 32, "w" * 32
+STATUS = Status("g", "pinsage", 3, 2, 1, 0, 4, ["title"], Freshness(0, None, None, None), 0.0, 5)
 LIMITS = Limits()
 
 
@@ -151,7 +154,7 @@ def _toy(seen: list[Any]) -> FastAPI:
 
     @app.get("/v1/status")
     async def status() -> Response:
-        return JSONResponse({"generation": "g"})
+        return JSONResponse(asdict(STATUS))
 
     return app
 
@@ -185,7 +188,7 @@ def test_every_call_against_a_real_server() -> None:
         assert client.events([Event("u", "a", 7, "e")]) == EventsStored(1, 0, 3)
         assert client.explain("a", "u") == Explained("a", None, 1.0, [Term("b", "B", 1.0)], 0.0, 0, 0.0)
         client.explain("a", items=["b", "c"])
-        assert client.status() == {"generation": "g"}
+        assert client.status() == STATUS
         with pytest.raises(ServiceError, match="k: expected 1 to 1000") as caught:
             client.similar("a", 1001)
         assert (caught.value.status, caught.value.field) == (422, "k")

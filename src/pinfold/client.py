@@ -4,7 +4,7 @@
         for answer in pinfold.recommend("alice", k=5).items:
             print(answer.rank, answer.id, answer.score)
 
-It imports nothing of the rest of Pinfold but its errors.
+It imports nothing of the rest of Pinfold but its errors and what answers look like.
 """
 
 import json
@@ -18,81 +18,12 @@ import httpx
 import msgspec
 
 from pinfold.errors import ServiceError
+from pinfold.views import EventsStored, Explained, Found, Generations, ItemDeleted, ItemStored, Status
 
 T = TypeVar("T")
 Filter = dict[str, Any] | None
 WAITS = (0.1, 0.3, 1.0)  # seconds before each further try, unless the service says how long
 LONGEST_WAIT = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """One answer."""
-
-    rank: int  # from 1
-    id: str
-    title: str | None
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Answers, best first; `note` says why there are fewer than asked for."""
-
-    generation: str
-    items: list[Ranked]
-    note: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ItemStored:
-    """An item was accepted; where `findable`, it is in answers `seconds` later, else `note` says why not."""
-
-    id: str
-    sequence: int
-    findable: bool
-    note: str | None
-    generation: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ItemDeleted:
-    """An item is gone."""
-
-    id: str
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class EventsStored:
-    """How many events were new, how many had been accepted before, and the sequence of the last."""
-
-    accepted: int
-    repeated: int
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """What one item of a history adds to a score."""
-
-    id: str
-    title: str | None
-    term: float
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """Why an item has its score: the sum of the terms, `rest` (of `n_rest` more items) and `own`."""
-
-    id: str
-    title: str | None
-    score: float
-    reasons: list[Term]
-    rest: float
-    n_rest: int
-    own: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +103,13 @@ class Client:
         who = {"items": list(items)} if user is None else {"user": user}
         return self._ask(Explained, "GET", "/v1/explain", {"item": item, **who})
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """What the service is and how it does."""
-        return self._ask(dict[str, Any], "GET", "/v1/status")
+        return self._ask(Status, "GET", "/v1/status")
 
-    def publish(self, name: str) -> dict[str, Any]:
+    def publish(self, name: str) -> Generations:
         """Answer from another generation, by its name."""
-        return self._ask(dict[str, Any], "POST", "/v1/generations", body={"name": name}, again=False)
+        return self._ask(Generations, "POST", "/v1/generations", body={"name": name}, again=False)
 
     def close(self) -> None:
         """Close the connection."""

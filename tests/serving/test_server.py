@@ -117,7 +117,7 @@ def test_a_token_is_asked_for_and_printed_nowhere(artifact: Path, tmp_path: Path
     running = Server(str(artifact), "--state", str(tmp_path), environment={"PINFOLD_WRITE_TOKEN": TOKEN}).ready()
     assert httpx.get(f"{running.url}/v1/status").status_code == 401
     with Client(running.url, TOKEN) as client:
-        assert client.status()["n_items"] == 20
+        assert client.status().n_items == 20
     running.process.terminate()
     out, err = running.process.communicate(timeout=20)
     assert TOKEN.encode() not in out + err

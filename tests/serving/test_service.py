@@ -29,8 +29,8 @@ from pinfold.serving.answering import Question
 from pinfold.serving.service import Service
 from pinfold.serving.sql_store import open_store
 from pinfold.serving.store import NewEvent
-from pinfold.serving.views import Found
 from pinfold.training.config import TrainConfig
+from pinfold.views import Found
 
 EVEN, ODD = {"title": "even thing"}, {"title": "odd thing"}
 MODELS: dict[str, ModelConfig] = {

@@ -12,7 +12,7 @@ from pinfold.ranking.diversity import mmr
 from pinfold.serving.answerers import Asker
 from pinfold.serving.filters import Filter
 from pinfold.serving.live import Live
-from pinfold.serving.views import Explained, Found, ItemView, Ranked, Term, UserView
+from pinfold.views import Explained, Found, ItemView, Ranked, Term, UserView
 
 ALL = Filter()
 DIVERSE = 5  # so many times k candidates are chosen from where answers are to be diverse

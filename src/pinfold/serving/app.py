@@ -20,7 +20,9 @@ from pinfold.serving.page import PageFile, page_routes
 from pinfold.serving.reads import HOPS, MAP_POINTS, SIZES, WAYS, Reads
 from pinfold.serving.service import Service
 from pinfold.serving.tokens import Tokens
-from pinfold.serving.views import (
+from pinfold.serving.wire import error_body, error_handlers
+from pinfold.serving.writes import Writes
+from pinfold.views import (
     EventsStored,
     Explained,
     Found,
@@ -35,8 +37,6 @@ from pinfold.serving.views import (
     Status,
     UserView,
 )  # fmt: skip
-from pinfold.serving.wire import error_body, error_handlers
-from pinfold.serving.writes import Writes
 
 ABOUT = (
     "Recommendations from what `pinfold train` made, together with items and events that are told to the service: "

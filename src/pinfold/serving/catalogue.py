@@ -13,7 +13,7 @@ from pinfold.data.tables import Table
 from pinfold.data.vocab import Vocab
 from pinfold.errors import DataError, RequestError, did_you_mean
 from pinfold.serving.filters import Columns, Condition, Filter
-from pinfold.serving.views import Named, Origin
+from pinfold.views import Named, Origin
 
 TITLES = ("title", "name", "description")
 ALWAYS = ("title", "available")  # attributes that any item may have, whatever the table's columns are

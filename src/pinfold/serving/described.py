@@ -4,8 +4,8 @@ from typing import Any
 
 from pinfold.serving.checks import FIRST_SECOND, LAST_SECOND
 from pinfold.serving.limits import Limits
-from pinfold.serving.views import Problem
 from pinfold.serving.wire import PUBLIC
+from pinfold.views import Problem
 
 Described = dict[str, Any]
 EXAMPLE_ITEM = "python3-numpy"

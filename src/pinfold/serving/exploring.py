@@ -18,7 +18,7 @@ from pinfold.index.exact import ExactIndex, itself
 from pinfold.serving.answering import item_row
 from pinfold.serving.embedder import content_of
 from pinfold.serving.live import Live
-from pinfold.serving.views import Edge, MapView, Neighborhood, Node
+from pinfold.views import Edge, MapView, Neighborhood, Node
 
 WALKS = NeighborhoodConfig(method="walks", size=1000, steps=20_000)
 HOPS = NeighborhoodConfig(method="walks", size=50, steps=5_000)

@@ -19,7 +19,7 @@ from pinfold.serving.live import Live
 from pinfold.serving.metrics import CONTENT_TYPE, Metrics
 from pinfold.serving.query import Query
 from pinfold.serving.service import Service
-from pinfold.serving.views import Found, Health, Matches
+from pinfold.views import Found, Health, Matches
 
 MAP_POINTS = 200_000
 SIZES, HOPS = 50, 3  # of a neighborhood, at most

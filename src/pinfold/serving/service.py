@@ -19,7 +19,7 @@ from pinfold.serving.generation import Generation, load_generation, warm
 from pinfold.serving.kept_vectors import KeptVectors
 from pinfold.serving.live import Live
 from pinfold.serving.store import NewEvent, Store
-from pinfold.serving.views import EventsStored, Freshness, Generations, ItemDeleted, ItemStored, Status
+from pinfold.views import EventsStored, Freshness, Generations, ItemDeleted, ItemStored, Status
 
 LOG = logging.getLogger("pinfold.serving")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of a generation: a folder beside the first one

@@ -1,4 +1,4 @@
-"""What the service answers, as plain values: encoded to JSON as they stand, and described by them in the OpenAPI."""
+"""What the service answers, as plain values: JSON and OpenAPI are made from them, and the client reads them back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
