@@ -8,6 +8,8 @@ PinfoldError
 ├── RequestError     a request to the service that cannot be answered, and the field that is wrong
 ├── ServiceError     what the client of the service was answered instead of a result
 ├── ArtifactError    a folder that Pinfold wrote is missing, damaged or of another version
+├── EngineError      a cluster cannot be reached, or a job's workers cannot go on
+│   └── WorkerLost       one of them died or did not answer; its stage can begin again
 ├── StoreError       the database of a service cannot be used: damaged, full, gone, taken by another server
 └── ConflictError    an event's id comes again with other content
 
@@ -41,6 +43,14 @@ class TrainingError(PinfoldError):
 
 class ArtifactError(PinfoldError):
     """A folder that Pinfold wrote is missing, damaged or of another version."""
+
+
+class EngineError(PinfoldError):
+    """A cluster cannot be reached, or a job's workers cannot go on."""
+
+
+class WorkerLost(EngineError):  # noqa: N818 - it happened, and need not be the end
+    """A worker died or did not answer in time; what it had sealed is still there, so its stage can begin again."""
 
 
 class StoreError(PinfoldError):
