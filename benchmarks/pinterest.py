@@ -120,7 +120,7 @@ def main() -> None:
     measured(log, "plan", [*PINFOLD, "plan", str(small), str(run), "--json"], run)
     measured(log, "train", [*PINFOLD, "train", str(run), str(folder / "model")], folder / "model")
     embed = [*PINFOLD, "embed", str(folder / "model"), str(data), "--out", str(folder / "all")]
-    embed += ["--set", f"features.items.look.path={features}", "--memory", arguments.embed_memory]
+    embed += ["--vectors", f"look={features}", "--memory", arguments.embed_memory]
     measured(log, "embed", embed + ["--half"] * arguments.half, folder / "all")
     log.add("quality", **hit_rates(folder / "all", features, raw, HELD_OUT))
     if arguments.serve:

@@ -34,7 +34,8 @@ from environment import print_result
 from pinfold.arrays import Ints, Longs
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import from_pairs
-from pinfold.graph.neighborhoods import NeighborhoodConfig, build_neighborhoods, neighborhood_blocks, walk_tables
+from pinfold.graph.neighborhood_files import build_neighborhoods
+from pinfold.graph.neighborhoods import NeighborhoodConfig, neighborhood_blocks, walk_tables
 from pinfold.kernels.parallel import n_threads
 from pinfold.kernels.visits import walk_top
 from pinfold.kernels.walks import Sources, Table, walk_visits

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pinfold.arrays import Embeddings, TopK, check_array
+from pinfold.arrays import Embeddings, TopK, check_array, spans
 
 
 def test_check_array_lets_a_fitting_array_through() -> None:
@@ -47,3 +47,10 @@ def test_embeddings_need_one_dimension_for_all() -> None:
         Embeddings(users, items, items[:2])
     with pytest.raises(TypeError, match="users must have dtype float32"):
         Embeddings(users.astype(np.float64), items, items)
+
+
+def test_spans_cover_everything_once() -> None:
+    assert [list(range(8)[span]) for span in spans(8, 3)] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert list(spans(0, 3)) == []
+    assert list(spans(3, 3)) == [slice(0, 3)]
+    assert list(spans(2**20)) == [slice(0, 2**20)]

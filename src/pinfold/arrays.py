@@ -3,6 +3,7 @@
 Letters: U users, I items, E interactions (edges), B a batch, K results asked for, N negatives, D dimensions.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ Floats = NDArray[np.float32]  # weights, vectors, scores
 Doubles = NDArray[np.float64]  # metrics
 Bools = NDArray[np.bool_]
 Strings = NDArray[np.object_]  # external ids, titles; None where missing
+SPAN = 1 << 20  # rows of a long array that are looked at together
+Halves = NDArray[np.float16]  # layers kept in half precision; everything is computed from them in single
+BLOCK = 1 << 16  # vectors that are looked at together
 
 
 def check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic], *shape: int) -> None:
@@ -30,6 +34,11 @@ def check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic], 
         raise ValueError(f"{name} must have shape {shape} (-1: any), got {array.shape}")
 
 
+def spans(n: int, step: int = SPAN) -> Iterator[slice]:
+    """Slices of at most `step` rows that cover [0, n): what is made of a mapped array stays small."""
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
 def unit(vectors: Floats) -> Floats:
     """The rows at length 1; a row of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -38,9 +47,17 @@ def unit(vectors: Floats) -> Floats:
 
 def with_length(vectors: Floats, exponent: float) -> Floats:
     """The vectors (I, D) at the `exponent`-th power of their length."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Floats = vectors * np.maximum(lengths, np.finfo(np.float32).tiny) ** np.float32(exponent - 1)
-    return np.asarray(scaled, np.float32)
+    scaled = np.empty(vectors.shape, np.float32)
+    for span in spans(len(vectors), BLOCK):  # there may be many, and mapped: nothing is held but what comes out
+        lengths = np.linalg.norm(vectors[span], axis=1, keepdims=True)
+        powers = np.maximum(lengths, np.finfo(np.float32).tiny) ** np.float32(exponent - 1)
+        np.multiply(vectors[span], powers, out=scaled[span])
+    return scaled
+
+
+def all_finite(array: NDArray[np.floating]) -> bool:
+    """Whether no number of it (n, ...) is NaN or infinite; read in blocks of rows, since it may be mapped."""
+    return all(bool(np.isfinite(array[span]).all()) for span in spans(len(array), BLOCK))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,15 @@ from pinfold.training.processes import ALONE, Group, together
 
 N_PAIRS = 5000  # of items, that select an epoch
 Validate = Callable[[Learned], float]
+R = TypeVar("R")
+
+
+class Together(Protocol):
+    """What lets several processes train, such as `training.processes.together`."""
+
+    def __call__(self, lead: Callable[[Group], R], follow: Callable[[Group], object], processes: int) -> R:
+        """What `lead` returns."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class Fitted:
     parameters: dict[str, Floats]
     seconds: float
     encoders: Encoders | None = None  # of item attributes
+    user_encoders: Encoders | None = None  # of user attributes
 
 
 def fit(
@@ -59,13 +69,15 @@ def fit(
     contexts: Contexts = Context,
     checkpoints: Path | None = None,
     progress: Progress = SILENT,
+    by: Together = together,
 ) -> Fitted:
     """The run's model, selected on the validation part, and refitted on all known events if the run says so.
 
-    `contexts` says what may be learned from beside a graph, given the events that the graph is made of.
+    `contexts` says what may be learned from beside a graph, given the events that the graph is made of; `by` starts
+    the processes, where the run wants several.
     """
     if isinstance(run.model, BlendConfig):
-        return _fit_blend(run, run.model, split, contexts, checkpoints, progress)
+        return _fit_blend(run, run.model, split, contexts, checkpoints, progress, by)
     started = time.perf_counter()
     validate = _validator(run, split)
     if isinstance(run.model, ComputedConfig):
@@ -75,13 +87,14 @@ def fit(
     identity = _identity(run, split, context)
     keeping = [Keeping(path, identity) for path in checkpoint_places(checkpoints)] if checkpoints else [None, None]
     task = Training(run, run.model, split.train, contexts, keeping[0])
-    model, report = _train(task, context, validate, progress)
+    model, report = _train(task, context, validate, progress, by)
     if run.train.refit and validate:
         same_length = replace(run.train, epochs=report.best_epoch, seconds=None)
         task, context = replace(task, run=replace(run, train=same_length), events=split.known), contexts(split.known)
-        model, _ = _train(replace(task, keeping=keeping[1]), context, None, progress)
+        model, _ = _train(replace(task, keeping=keeping[1]), context, None, progress, by)
     seconds = time.perf_counter() - started
-    return Fitted(model.embed(), report, parameters(model.module()), seconds, context.item_encoders())
+    encoders = context.item_encoders(), context.user_encoders()
+    return Fitted(model.embed(), report, parameters(model.module()), seconds, *encoders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,7 @@ class Training:
 
 
 def _train(
-    task: Training, context: Context, validate: Validate | None, progress: Progress
+    task: Training, context: Context, validate: Validate | None, progress: Progress, by: Together
 ) -> tuple[Trainable[Any], Report]:
     """The trained model, by as many processes as the run says."""
     model, run = task.model(context), task.run
@@ -112,7 +125,7 @@ def _train(
 
     if run.train.processes == 1:
         return model, lead(ALONE)
-    return model, together(lead, partial(_follow, task), run.train.processes)
+    return model, by(lead, partial(_follow, task), run.train.processes)
 
 
 def _follow(task: Training, group: Group) -> None:
@@ -138,8 +151,9 @@ def _compute(
 
 
 def _fit_blend(
-    run: RunConfig, config: BlendConfig, split: Split, contexts: Contexts, checkpoints: Path | None, progress: Progress
-) -> Fitted:
+    run: RunConfig, config: BlendConfig, split: Split, contexts: Contexts, checkpoints: Path | None,
+    progress: Progress, by: Together,
+) -> Fitted:  # fmt: skip
     """Every member as if alone; the blend's validation score where the members learned from `split.train` alone."""
     started = time.perf_counter()
     weights = member_weights(config)
@@ -150,6 +164,7 @@ def _fit_blend(
             contexts=contexts,
             checkpoints=member_place(checkpoints, k) if checkpoints else None,
             progress=progress,
+            by=by,
         )
         for k, member in enumerate(config.members)
     ]

@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.artifacts import check_place, remove_folder
+from pinfold.artifacts import check_place, open_folder, remove_folder
 from pinfold.config import parse_overrides, to_toml
 from pinfold.data.dataset import Dataset
 from pinfold.data.splits import Part, Split, split_events
 from pinfold.embedding.artifact import KIND, Artifact, read_artifact, replace_metrics, write_artifact
+from pinfold.engine.embed import EmbedConfig, Embedding, embed
 from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.evaluate import Evaluation, evaluate
 from pinfold.evaluation.intervals import PairedTest, holm, paired_test
-from pinfold.fitting import Fitted, checkpoint_places, fit, member_place
+from pinfold.fitting import Fitted, Together, checkpoint_places, fit, member_place
 from pinfold.graph.bipartite import build_graph
+from pinfold.graph.convolved import Convolved
 from pinfold.graph.csr import Csr
+from pinfold.graph.interests import InterestsConfig
 from pinfold.graph.learned import Learned
 from pinfold.index.config import IndexConfig
 from pinfold.index.interface import Recommender
@@ -27,6 +30,7 @@ from pinfold.index.recommender import recommender
 from pinfold.index.stored import open_indexes, rebuild_indexes, write_indexes
 from pinfold.memory import peak_memory
 from pinfold.models.item_knn import ItemKNNConfig
+from pinfold.models.pinsage import PinSageConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import (
     BlendConfig,
@@ -36,7 +40,8 @@ from pinfold.models.shelf import (
 from pinfold.progress import SILENT, Progress
 from pinfold.ranking.opening import two_stages
 from pinfold.ranking.store import open_ranker
-from pinfold.run import RunConfig, contexts_of, load_data, load_test, stored_run
+from pinfold.run import RunConfig, contexts_of, embedding_run, load_data, load_test, stored_run
+from pinfold.training.processes import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,12 @@ class Verdict:
         return {"models": {name: e.to_json() for name, e in self.evaluations.items()}, "tests": tests}
 
 
-def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress: Progress = SILENT) -> Artifact:
+def train_run(
+    run: RunConfig, out: Path, *, replace_old: bool = False, progress: Progress = SILENT, by: Together = together
+) -> Artifact:
     """Data in, artifact out; killed and called again, it goes on where it was. The test part stays sealed.
+
+    `by` starts the processes of a run that wants several.
 
     Raises:
         PinfoldError: data, options or folder are not as they should be.
@@ -72,7 +81,7 @@ def train_run(run: RunConfig, out: Path, *, replace_old: bool = False, progress:
     dataset = load_data(run.data)
     split = split_events(dataset.interactions, run.split, run.seed, load_test(run.data, dataset))
     unbound = replace(run, index=IndexConfig())  # another index goes on from the same checkpoint
-    fitted = fit(unbound, split, contexts=contexts_of(run, dataset), checkpoints=out, progress=progress)
+    fitted = fit(unbound, split, contexts=contexts_of(run, dataset), checkpoints=out, progress=progress, by=by)
     artifact = assemble(run, dataset, split, fitted)
     indexing = partial(write_indexes, learned=artifact.learned, config=run.index, seed=run.seed)
     write_artifact(out, artifact, fitted.parameters, indexing, replace=replace_old)
@@ -98,6 +107,8 @@ def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> 
         "peak_memory_bytes": peak_memory(),
         "test_openings": 0,
     }
+    if "sample" in dataset.source:  # then degrees of the whole are others, which `pinfold embed` has to know
+        metrics["sample"] = dataset.source["sample"]
     report = fitted.report
     metrics["training"] = {
         "epochs": report.epochs,
@@ -106,9 +117,10 @@ def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> 
         "validation_metric": f"{run.train.metric}@{run.evaluation.ks[0]}",
         "history": list(report.history),
     }
+    knows_users = isinstance(fitted.learned, Convolved) and fitted.learned.users.shape[1] > 0
     return Artifact(
         fitted.learned, graph, valid.pairs(), split.test, dataset.users, dataset.items, dataset.user_table,
-        dataset.item_table, to_toml(run), metrics, fitted.encoders,
+        dataset.item_table, to_toml(run), metrics, fitted.encoders, fitted.user_encoders if knows_users else None,
     )  # fmt: skip
 
 
@@ -152,6 +164,26 @@ def index_artifact(path: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any
     artifact = read_artifact(path)
     run = stored_run(artifact.run, path)
     return rebuild_indexes(path, artifact.learned, parse_overrides(IndexConfig, overrides, run.index), run.seed)
+
+
+def embed_artifact(
+    path: Path, data: Path, out: Path, config: EmbedConfig, overrides: tuple[str, ...] = (),
+    *, replace_old: bool = False, progress: Progress = SILENT,
+) -> dict[str, Any]:  # fmt: skip
+    """Apply the trained PinSage of the artifact at `path` to a whole data set, and write the artifact of that.
+
+    `overrides` are other values for options of its run file's table [index], such as `index.recall=0.99`.
+
+    Raises:
+        PinfoldError: see `pinfold.engine.embed.embed`.
+    """
+    folder = open_folder(path, KIND, lambda name: name in ("run.toml", "metrics.json"))
+    old = stored_run(folder.text("run.toml"), path)
+    run = embedding_run(old, str(data), config.vectors, overrides)
+    interests = old.model.users if isinstance(old.model, PinSageConfig) else InterestsConfig()
+    indexing = partial(write_indexes, config=run.index, seed=run.seed)
+    asked = Embedding(path, data, out, config, interests, to_toml(run), folder.json("metrics.json"), indexing)
+    return embed(asked, replace_old=replace_old, progress=progress)
 
 
 def judge(

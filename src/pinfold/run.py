@@ -1,8 +1,8 @@
 """A run file: all options of a job, and the data that it names."""
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from pinfold.artifacts import is_folder
-from pinfold.config import options, parse
+from pinfold.config import options, parse, parse_overrides
 from pinfold.data.bundled import debian
 from pinfold.data.dataset import Dataset, load_dataset
 from pinfold.data.filters import filter_dataset
@@ -21,10 +21,11 @@ from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.evaluate import EvaluationConfig
 from pinfold.evaluation.expected import ReproduceConfig
 from pinfold.evaluation.study import StudyConfig
-from pinfold.features.config import FeaturesConfig
+from pinfold.features.config import FeaturesConfig, VectorColumn
 from pinfold.features.content import load_content
 from pinfold.index.config import IndexConfig
 from pinfold.models.interface import Context
+from pinfold.models.pinsage import PinSageConfig
 from pinfold.models.shelf import ModelConfig, needs_content, needs_pairs
 from pinfold.sampling.informativeness import mean_one
 from pinfold.sampling.item_pairs import ItemPairs
@@ -87,6 +88,36 @@ def stored_run(text: str, path: Path) -> RunConfig:
         return parse(tomllib.loads(text), RunConfig, "run.toml")
     except (tomllib.TOMLDecodeError, ConfigError) as error:
         raise ArtifactError(f"{path}/run.toml: is not what Pinfold writes: {error}") from error
+
+
+def embedding_run(old: RunConfig, data: str, vectors: Mapping[str, str], overrides: tuple[str, ...] = ()) -> RunConfig:
+    """The options of an artifact that the network of another one makes of another data set, whole.
+
+    Args:
+        old: those that the network was trained with.
+        data: the data set.
+        vectors: npy files with its rows, by column.
+        overrides: other values for options of [index], such as `index.kind=exact`.
+
+    Raises:
+        ConfigError: an override that is not of [index], or walks that drew edges by what is not kept.
+    """
+    if isinstance(old.model, PinSageConfig) and old.model.edges.active():
+        raise ConfigError(
+            "model.edges made the walks of training take some edges more often; that is not kept for other data: train "
+            "without it, or train on the data set itself: pinfold train RUN.toml OUT --set data.path=DATA"
+        )
+    for override in overrides:
+        if not override.strip().startswith("index."):
+            raise ConfigError(f"--set {override}: embed takes options of [index] only, such as index.recall=0.99")
+    index = parse_overrides(IndexConfig, tuple(one.strip().removeprefix("index.") for one in overrides), old.index)
+    columns = dict(old.features.items)
+    for name, path in vectors.items():
+        known = columns.get(name)
+        columns[name] = replace(known, path=path) if isinstance(known, VectorColumn) else VectorColumn(path=path)
+    features = replace(old.features, items=columns)
+    split = replace(old.split, protocol="none")
+    return replace(old, data=DataConfig(path=data), features=features, split=split, index=index)
 
 
 def load_data(config: DataConfig) -> Dataset:

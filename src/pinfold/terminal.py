@@ -14,6 +14,7 @@ from pinfold.data.findings import Diagnosis, Example
 from pinfold.evaluation.intervals import Interval
 from pinfold.index.answers import Answer, Reasons
 from pinfold.pipeline import Verdict
+from pinfold.planning.stages import Plan
 from pinfold.progress import Task
 
 OUT = Console()
@@ -187,6 +188,24 @@ def report_table(values: Mapping[str, object], title: str) -> Table:
     table.add_column("value", justify="right")
     for name, value in values.items():
         table.add_row(name.replace("_", " "), escape(_value(value)))
+    return table
+
+
+def plan_table(plan: Plan) -> Table:
+    """A row a stage: what it holds, what of it are mapped files, what it writes, and how long it takes."""
+    table = _table(f"pinfold {plan.job}: predicted")
+    table.add_column("stage")
+    for name in ("held", "with files", "disk", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("most of it", overflow="fold")
+    for stage in plan.stages:
+        seconds = "not predicted" if stage.seconds is None else f"{stage.seconds:,.1f}"
+        sizes = [f"{size / 1e6:,.0f} MB" for size in (stage.held, stage.memory, stage.disk)]
+        told = f"{stage.largest} ({stage.repeats})" if stage.repeats else stage.largest
+        table.add_row(stage.name, *sizes, seconds, escape(told))
+    table.add_section()
+    sizes = [f"{size / 1e6:,.0f} MB" for size in (plan.held, plan.memory, plan.disk)]
+    table.add_row("peak, sum", *sizes, "" if plan.seconds is None else f"{plan.seconds:,.1f}", plan.peak.name)
     return table
 
 

@@ -98,3 +98,12 @@ def test_what_was_done_is_noted() -> None:
 def test_a_dataset_that_is_its_own_core_is_not_touched(least: int) -> None:
     dataset = dataset_of([(u, i) for u in range(N_USERS) for i in range(N_ITEMS)])
     assert filter_dataset(dataset, least, least) is dataset
+
+
+def test_vectors_are_cut_with_their_rows() -> None:
+    events = events_of([(0, 0), (0, 1), (1, 0), (1, 1), (2, 5)], 3, 6)
+    vectors = np.arange(12, dtype=np.float32).reshape(6, 2)
+    users, items = (Vocab([f"x{row}" for row in range(n)], "thing") for n in (3, 6))
+    core = filter_dataset(Dataset(events, users, items, Table({}, 3), Table({"v": vectors}, 6)), 2, 2)
+    assert core.items.all.tolist() == ["x0", "x1"]
+    assert core.item_table.columns["v"].tolist() == [[0, 1], [2, 3]]

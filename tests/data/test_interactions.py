@@ -94,3 +94,24 @@ def test_join_refuses_events_of_others() -> None:
         events.join(Interactions(**GOOD | {"n_items": 4}))
     with pytest.raises(ValueError, match="for every event or for none"):
         events.join(Interactions.of(GOOD["users"], GOOD["items"], 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("weights", 0, "weights must be finite and positive"),
+        ("weights", np.nan, "weights must be finite and positive"),
+        ("times", NO_TIME, "times must be there for every event or for none"),
+    ],
+)
+@pytest.mark.parametrize("place", range(8))
+def test_the_door_looks_at_every_span(
+    monkeypatch: pytest.MonkeyPatch, column: str, value: float, message: str, place: int
+) -> None:
+    monkeypatch.setattr("pinfold.arrays.spans.__defaults__", (3,))
+    rows = np.zeros(8, np.int32)
+    columns: dict[str, Any] = {"weights": np.ones(8, np.float32), "times": np.arange(8)}
+    Interactions(rows, rows, columns["weights"], columns["times"], 1, 1)
+    columns[column][place] = value
+    with pytest.raises(ValueError, match=message):
+        Interactions(rows, rows, columns["weights"], columns["times"], 1, 1)

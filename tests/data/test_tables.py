@@ -74,10 +74,45 @@ def test_ids_alone_are_a_table(tmp_path: Path) -> None:
     assert table.columns == {}
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 1), ()])
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (2, 1, 1), ()])
 def test_a_column_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"column 'title' must have shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"column 'title' must have shape \(2,\), or \(2, D\) of numbers"):
         Table({"title": np.zeros(shape)}, 2)
+
+
+def test_a_matrix_of_objects_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must have shape \(2,\), or \(2, D\) of numbers, got object"):
+        Table({"title": np.zeros((2, 3), dtype=object)}, 2)
+
+
+def test_lists_of_floats_of_one_length_are_a_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinfold.data.columns.STEP", 50)  # several blocks, the last one short
+    matrix = np.random.default_rng(0).random((101, 7)).astype(np.float32)
+    matrix[3, 2] = np.nan  # is a number here; the features say what is wrong with it
+    lists = objects(np.nan_to_num(matrix).astype(np.float64).tolist())
+    read = through(tmp_path, list(map(str, range(101))), vector=matrix, lists=lists)[1].columns
+    assert read["vector"].dtype == read["lists"].dtype == np.float32
+    assert np.array_equal(read["vector"], matrix, equal_nan=True)
+    assert np.array_equal(read["lists"], np.nan_to_num(matrix))
+
+
+OTHER = [[[1.5], [1.5, 2.5]], [[1.5, 2.0], None], [[1.5, None], [2.0, 1.0]], [[], []], [[1, 2], [3, 4]], [["a"], ["b"]]]
+
+
+@pytest.mark.parametrize("lists", OTHER)
+def test_other_lists_stay_lists(tmp_path: Path, lists: list[Any]) -> None:
+    column = through(tmp_path, ["a", "b"], values=objects(lists))[1].columns["values"]
+    assert column.dtype == object
+    assert column.tolist() == lists
+
+
+def test_numbers_beyond_64_bits_stay_whole(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        query = "SELECT 'a' AS id, 18446744073709551615::UBIGINT AS big, 1.5::DECIMAL(4, 1) AS price, 3::SMALLINT AS n"
+        connection.execute(f"COPY ({query}) TO '{tmp_path / 'x.parquet'}' (FORMAT parquet)")
+    columns = read_table(tmp_path / "x.parquet", "item")[1].columns
+    assert columns["big"].tolist() == [2**64 - 1]
+    assert columns["n"].dtype == np.int64
 
 
 @pytest.mark.parametrize("names", [["id"], ["ID"], ["title", "Title"]])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ from pinfold.arrays import Embeddings, Floats
 from pinfold.artifacts import Folder, open_folder, writing
 from pinfold.embedding.store import read_learned, write_learned
 from pinfold.errors import ArtifactError
+from pinfold.graph.convolve import embed_new
 from pinfold.graph.convolved import Convolution, Convolved, Growth, Head, Network, PoolingName
 from pinfold.graph.interests import Interests, InterestsConfig
 from pinfold.graph.learned import Blend, Learned
-from pinfold.graph.neighborhoods import NeighborhoodConfig
+from pinfold.graph.neighborhoods import NeighborhoodConfig, Neighborhoods
 
 N_USERS, N_ITEMS, WIDTH, MESSAGE, DIM = 4, 5, 6, 3, 2
 GROWTH = Growth(NeighborhoodConfig(size=7, method="push"), 2**40, 1.5, 0.25, 2)
@@ -174,3 +175,22 @@ def test_vectors_must_be_users_and_items(tmp_path: Path) -> None:
     changed(folder, "vectors_item_vectors.npy", normal(N_ITEMS + 1, DIM))
     with pytest.raises(ArtifactError):
         read_learned(changed(folder, "vectors_history_vectors.npy", normal(N_ITEMS + 1, DIM)))
+
+
+def test_layers_in_half_precision(tmp_path: Path) -> None:
+    whole = learned()
+    halves = replace(whole, inputs=tuple(inputs.astype(np.float16) for inputs in whole.inputs))
+    found = read_learned(written(tmp_path / "half", halves))
+    assert isinstance(found, Convolved)
+    for inputs, expected in zip(found.inputs, halves.inputs, strict=True):
+        assert inputs.dtype == np.float16
+        np.testing.assert_array_equal(inputs, expected)
+    new = normal(2, WIDTH)
+    near = Neighborhoods(np.array([[0, 3], [1, -1]], np.int32), np.array([[0.5, 0.5], [1, 0]], np.float32))
+    ours, layers = embed_new(found.network, found.inputs, new, near)
+    theirs, _ = embed_new(whole.network, whole.inputs, new, near)
+    assert ours.dtype == np.float32
+    assert {inputs.dtype for inputs in layers} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
+    with pytest.raises(TypeError, match="inputs must have dtype float32"):
+        replace(whole, inputs=tuple(inputs.astype(np.float64) for inputs in whole.inputs))  # type: ignore[misc]

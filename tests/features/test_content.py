@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from pinfold.config import parse, to_toml
 from pinfold.data.bundled import debian
-from pinfold.data.tables import Column, Table
+from pinfold.data.columns import Column
+from pinfold.data.tables import Table
 from pinfold.errors import ConfigError, DataError
 from pinfold.features.config import (
     CategoriesColumn,

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinfold.artifacts import Folder, open_folder, writing
-from pinfold.data.tables import Column, Table
+from pinfold.data.columns import Column
+from pinfold.data.tables import Table
 from pinfold.errors import ArtifactError, DataError
 from pinfold.features.config import FeaturesConfig, TextColumn, VectorColumn
 from pinfold.features.content import fit_table

@@ -9,7 +9,8 @@ import pytest
 
 from pinfold.arrays import Floats
 from pinfold.artifacts import Folder, open_folder, writing
-from pinfold.data.tables import Column, Table
+from pinfold.data.columns import Column
+from pinfold.data.tables import Table
 from pinfold.errors import ArtifactError, ConfigError
 from pinfold.features.config import FeaturesConfig, TextColumn
 from pinfold.features.content import fit_table, load_content

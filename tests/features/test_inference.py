@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from pinfold.data.tables import Column
+from pinfold.data.columns import Column
 from pinfold.features.config import (
     CategoriesColumn,
     ColumnConfig,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinfold.arrays import Ints
-from pinfold.data.tables import Column
+from pinfold.data.columns import Column
 from pinfold.errors import DataError
 from pinfold.features.config import NumberColumn, VectorColumn
 from pinfold.features.dates import Dates, encode_dates, fit_dates, parse_date

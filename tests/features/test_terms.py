@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from threadpoolctl import threadpool_limits
 
 import pinfold.features.terms as terms_module
-from pinfold.data.tables import Column
+from pinfold.data.columns import Column
 from pinfold.features.categories import Categories, encode_categories, fit_categories
 from pinfold.features.config import CategoriesColumn, TextColumn
 from pinfold.features.reduction import principal, unit_rows

@@ -10,10 +10,10 @@ from pinfold.artifacts import open_folder, writing
 from pinfold.errors import ArtifactError
 from pinfold.graph.bipartite import BipartiteGraph, read_graph, write_graph
 from pinfold.graph.csr import Csr, from_pairs
+from pinfold.graph.neighborhood_files import build_neighborhoods
 from pinfold.graph.neighborhoods import (
     NeighborhoodConfig,
     Neighborhoods,
-    build_neighborhoods,
     fresh_neighborhoods,
     neighborhood_blocks,
     neighborhoods,
@@ -233,7 +233,8 @@ def test_refreshed_rows(graph: BipartiteGraph) -> None:
 
 
 def test_a_table_on_disk(graph: BipartiteGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinfold.graph.neighborhoods.BLOCK", 16)
+    for module in ("neighborhoods", "neighborhood_files"):
+        monkeypatch.setattr(f"pinfold.graph.{module}.BLOCK", 16)
     built = build_neighborhoods(tmp_path / "table", graph, SMALL, 0)
     table = neighborhoods(graph, SMALL, 0)
     assert_same(built, table)

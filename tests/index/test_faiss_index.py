@@ -9,7 +9,8 @@ import pytest
 from pinfold.arrays import Bools, Floats, Ints, TopK, unit
 from pinfold.errors import ConfigError
 from pinfold.graph.csr import Csr, from_pairs
-from pinfold.index.building import build_index, find_clusters, least, sampled, stored_index, with_effort
+from pinfold.index.building import build_index, least, sampled, stored_index, with_effort
+from pinfold.index.clustering import find_clusters
 from pinfold.index.config import SMALL, IndexConfig, chosen_kind
 from pinfold.index.exact import ExactIndex
 from pinfold.index.faiss_index import FaissIndex

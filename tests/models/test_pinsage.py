@@ -238,7 +238,7 @@ def test_a_new_item_gets_what_inference_on_the_grown_graph_gives(world: Dataset)
     own = fresh_neighborhoods(old, SMALL.neighborhood, 0, takers)
     both = Neighborhoods(np.vstack([near.ids, own.ids]), np.vstack([near.weights, own.weights]))
     first = np.vstack([learned.inputs[0], grown.inputs[0][last:]])
-    expected, _ = embed_all(learned.network, first, both)
+    expected, _ = embed_all(learned.network, first.astype(np.float32), both)
     np.testing.assert_allclose(grown.vectors.items, expected, atol=1e-5)
     np.testing.assert_array_equal(grown.vectors.items[:last], learned.vectors.items)
 

@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.serving.shop import N_ITEMS, Shop, address, error, shop
+
+from pinfold.data.tables import Table
+from pinfold.serving.filters import Columns, Condition
 
 TABLE = shop().item_table.columns
 ALL = {f"item{row}": {name: TABLE[name][row] for name in TABLE} for row in range(N_ITEMS)}
@@ -192,3 +196,11 @@ def test_other_filters_are_refused_by_name(calm: Shop, wanted: Any, field: str) 
 @pytest.mark.parametrize("text", ["", "{", "nothing", "{'where': []}", "{}{}"])
 def test_what_is_no_json_is_400(calm: Shop, text: str) -> None:
     error(calm.ask("GET", address("/v1/items/item0/similar", filter=text)), 400, "filter")
+
+
+def test_a_column_of_vectors_is_shown_for_one_item_and_fits_no_condition() -> None:
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    columns = Columns(Table({"v": vectors, "year": np.array([1, 2, 3])}, 3))
+    assert columns.row(1) == {"v": [2.0, 3.0], "year": 2}
+    assert not columns.fitting(Condition("v", among=(2.0,))).any()
+    assert not columns.fitting(Condition("v", low=0.0)).any()

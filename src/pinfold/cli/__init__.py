@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
-from pinfold.cli import ask, compare, data, index, rank, runs, serve, studies  # noqa: F401 - each puts its commands into the app
+from pinfold.cli import ask, compare, data, embed, generate, index, plan, rank, runs, serve, studies, update  # noqa: F401 - each puts its commands into the app
 from pinfold.cli.app import app
 from pinfold.errors import PinfoldError
 

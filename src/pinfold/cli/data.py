@@ -1,4 +1,4 @@
-"""Commands on data: import, check, verify."""
+"""Commands on data: import, sample, check, verify."""
 
 import sys
 from dataclasses import asdict
@@ -43,6 +43,42 @@ def import_(
         report = import_files(
             Sources(files, user_table, item_table), out, options, replace=replace, progress=status.update
         )
+    OUT.print(report_table(asdict(report), f"Wrote {out}"))
+
+
+@app.command
+def sample(
+    data: Path,
+    *,
+    users: float,
+    out: Path,
+    seed: int = 0,
+    features: Path | None = None,
+    features_out: Path | None = None,
+    replace: Replace = False,
+) -> None:
+    """Cut a data set down to a share of its users, with all their events, and the items that these took.
+
+    A network trained on the sample can embed the whole. Example: pinfold sample data --users 0.2 --out small
+
+    Args:
+        data: The folder of the whole data set.
+        users: The share of users to keep, above 0 and up to 1; a user is drawn by a hash of the seed and its row.
+        out: The folder to make.
+        seed: Another seed draws other users.
+        features: An npy file with a row for each item of the whole, to be cut too.
+        features_out: The npy file to make of it, with a row for each item of the sample.
+        replace: Replace an older folder and file of those names.
+    """
+    from pinfold.data.sample import Features, sample_dataset
+    from pinfold.errors import ConfigError
+    from pinfold.terminal import ERR, OUT, report_table
+
+    if (features is None) != (features_out is None):
+        raise ConfigError("--features and --features-out go together: the rows to cut and where to write them")
+    cut = Features(features, features_out) if features and features_out else None
+    with ERR.status("sampling") as status:
+        report = sample_dataset(data, out, users, seed=seed, features=cut, replace=replace, progress=status.update)
     OUT.print(report_table(asdict(report), f"Wrote {out}"))
 
 

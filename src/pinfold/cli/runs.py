@@ -1,17 +1,24 @@
 """Commands on runs: train, evaluate, demo."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from pinfold.cli.app import Json, Replace, Set, app, print_json
 
+if TYPE_CHECKING:
+    from pinfold.fitting import Together
+
 Serve = Annotated[bool, Parameter(negative="")]
+Engine = Literal["local", "ray"]
 
 
 @app.command
-def train(run: Path, out: Path, *, set_: Set = (), replace: Replace = False) -> None:
+def train(
+    run: Path, out: Path, *, set_: Set = (), replace: Replace = False, memory: str | None = None,
+    engine: Engine = "local", address: str | None = None,
+) -> None:  # fmt: skip
     """Train what a run file describes and write an artifact. The test part of the data stays sealed.
 
     Killed and started again, it goes on from its last checkpoint. Example: pinfold train runs/lightgcn-debian.toml out
@@ -21,15 +28,23 @@ def train(run: Path, out: Path, *, set_: Set = (), replace: Replace = False) -> 
         out: The folder to make.
         set_: Another value for one option, such as --set train.epochs=3.
         replace: Replace an older folder of that name.
+        memory: What may be held, such as 8GB: refuse before the work what is predicted to need more, see `plan`.
+        engine: Who starts the other processes where train.processes is above 1: this machine, or Ray (`pinfold[ray]`).
+        address: host:port of the head of a Ray cluster, see docs/cluster.md; without it Ray runs on this machine.
     """
     from pinfold.cli.index import missed
+    from pinfold.cli.plan import check_run
     from pinfold.config import read_run
     from pinfold.index.stored import read_figures
     from pinfold.pipeline import train_run
     from pinfold.run import RunConfig
     from pinfold.terminal import OUT, TerminalProgress
 
-    artifact = train_run(read_run(run, RunConfig, set_), out, replace_old=replace, progress=TerminalProgress())
+    read = read_run(run, RunConfig, set_)
+    if memory is not None:
+        check_run(read, memory)
+    by = starter(engine, address, read.train.processes)
+    artifact = train_run(read, out, replace_old=replace, progress=TerminalProgress(), by=by)
     training = artifact.metrics["training"]
     if training["best_validation_score"] is not None:
         OUT.print(f"validation {training['validation_metric']} {training['best_validation_score']:.4f}")
@@ -40,6 +55,24 @@ def train(run: Path, out: Path, *, set_: Set = (), replace: Replace = False) -> 
     for line in missed(read_figures(out)):
         OUT.print(f"index: {line}")
     OUT.print(f"wrote {out} in {artifact.metrics['seconds']:.1f} s; judge it with: pinfold evaluate {out}")
+
+
+def starter(engine: str, address: str | None, processes: int) -> "Together":
+    """What starts the processes of a training."""
+    from functools import partial
+
+    from pinfold.errors import ConfigError
+    from pinfold.training.processes import together
+
+    if engine == "local":
+        if address is not None:
+            raise ConfigError("--address goes with --engine ray")
+        return together
+    if processes == 1:
+        raise ConfigError("--engine ray is for several processes; --set train.processes=2 or more")
+    from pinfold.engine.ray_training import together_on_ray
+
+    return partial(together_on_ray, address=address)
 
 
 @app.command

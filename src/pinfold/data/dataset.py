@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.artifacts import open_folder, writing
+from pinfold.artifacts import Folder, open_folder, writing
 from pinfold.data.interactions import Interactions
 from pinfold.data.tables import Table, read_table, write_table
 from pinfold.data.vocab import Vocab
@@ -64,14 +64,24 @@ def load_dataset(path: Path) -> Dataset:
     users, user_table = read_table(folder.file("users.parquet"), "user")
     items, item_table = read_table(folder.file("items.parquet"), "item")
     try:
-        events = Interactions(
-            users=folder.array("users.npy", np.int32, -1),
-            items=folder.array("items.npy", np.int32, -1),
-            weights=folder.array("weights.npy", np.float32, -1),
-            times=folder.array("times.npy", np.int64, -1),
-            n_users=len(users),
-            n_items=len(items),
-        )
+        events = map_events(folder, len(users), len(items))
         return Dataset(events, users, items, user_table, item_table, folder.json("source.json"))
     except ValueError as error:
         raise ArtifactError(f"{path}: its files do not fit together: {error}") from error
+
+
+def map_events(folder: Folder, n_users: int, n_items: int) -> Interactions:
+    """The events of a data set folder, memory-mapped.
+
+    Raises:
+        ArtifactError: an array is missing or damaged.
+        ValueError: rows that do not fit the numbers of users and items.
+    """
+    return Interactions(
+        users=folder.array("users.npy", np.int32, -1),
+        items=folder.array("items.npy", np.int32, -1),
+        weights=folder.array("weights.npy", np.float32, -1),
+        times=folder.array("times.npy", np.int64, -1),
+        n_users=n_users,
+        n_items=n_items,
+    )

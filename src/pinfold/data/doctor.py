@@ -109,7 +109,7 @@ def _number(connection: Connection, sources: Sources, config: ImportConfig, coun
                 attributes.load_attributes(connection, noun, sources.tables[noun], column)
             except DataError as error:
                 findings.append(Finding("unreadable-table", "error", str(error), 1))
-    staging.sort_edges(connection)
+    staging.sort_edges(connection, config.columns)
     return findings
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pinfold.arrays import Floats, Ints, Longs, check_array
+from pinfold.arrays import Floats, Ints, Longs, check_array, spans
 
 NO_TIME = np.iinfo(np.int64).min  # the time of an event that has none
 
@@ -35,10 +35,10 @@ class Interactions:
         check_array("times", self.times, np.int64, n)
         _check_range("users", self.users, self.n_users)
         _check_range("items", self.items, self.n_items)
-        if n and not (np.isfinite(self.weights).all() and self.weights.min() > 0):
+        # a span at a time: the columns may be mapped and larger than memory
+        if not all(_positive(self.weights[span]) for span in spans(n)):
             raise ValueError("weights must be finite and positive")
-        missing = self.times == NO_TIME
-        if missing.any() and not missing.all():
+        if n and not all(((self.times[span] != NO_TIME) == self.timed).all() for span in spans(n)):
             raise ValueError("times must be there for every event or for none")
 
     def __len__(self) -> int:
@@ -77,6 +77,10 @@ class Interactions:
         """Events of weight 1 without times."""
         n = len(users)
         return Interactions(users, items, np.ones(n, np.float32), np.full(n, NO_TIME, np.int64), n_users, n_items)
+
+
+def _positive(weights: Floats) -> bool:
+    return bool(np.isfinite(weights).all() and weights.min() > 0)
 
 
 def _check_range(name: str, rows: Ints, n: int) -> None:

@@ -1,16 +1,11 @@
 """Files of every format into the tables of staging, and what is said about rows that cannot be used."""
 
-import gzip
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import duckdb
-
 from pinfold.data import staging
-from pinfold.data.attributes import check_id_type
-from pinfold.data.records import DAMAGE, open_text, require
-from pinfold.data.sql import Connection, columns_of, first_line, literal, quoted, scalar
+from pinfold.data.shards import check_columns, parquet, reading, records
+from pinfold.data.sql import Connection, columns_of, literal, scalar
 from pinfold.errors import ConfigError, DataError
 
 ENDINGS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -24,14 +19,13 @@ def load_file(connection: Connection, file: int, path: Path, format_: str, colum
         ConfigError: a lists file is asked for a weight or a time.
         DataError: the file is missing, empty, of no known ending, or lacks a column.
     """
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; expected a file of events")
-    form = _form(path, format_)
+    form = form_of(path, format_)
     if form == "lists" and set(columns) - {"user", "item"}:
         raise ConfigError(f"{path}: lines `user item item ...` have neither weight nor time; leave those options out")
     before = _rows(connection)
     if form == "parquet":
-        _load_parquet(connection, file, path, columns)
+        with reading(path):
+            load_typed(connection, file, path, parquet(connection, file, path), columns)
     else:
         staging.load_text(connection, file, path, form, columns)
     if _rows(connection) == before:
@@ -45,16 +39,8 @@ def load_typed(connection: Connection, file: int, where: object, source: str, co
     Raises:
         DataError: a column is missing, or holds ids that are no ids.
     """
-    types = columns_of(connection, source)
-    require(where, types, columns)
-    for role in ("user", "item"):
-        check_id_type(where, columns[role], types[columns[role]])
-    row = "file_row_number + 1" if "file_row_number" in types else "row_number() OVER ()"
-    values = {
-        name: f"coalesce(CAST({quoted(columns[role])} AS VARCHAR), '')" if role in columns else "''"
-        for role, name in staging.ROLES.items()
-    }
-    connection.execute(f"INSERT INTO raw SELECT {file}, {row}, {', '.join(values.values())} FROM {source}")
+    check_columns(where, columns_of(connection, source), columns)
+    connection.execute(f"INSERT INTO raw SELECT {file}, {records(source, columns)}")
 
 
 def stop_at_rejected(connection: Connection, labels: Sequence[str], *, skip: bool) -> None:
@@ -91,7 +77,14 @@ def write_rejected(connection: Connection, path: Path, labels: Sequence[str]) ->
     connection.execute(f"COPY ({query}) TO $path (FORMAT csv, HEADER)", {"path": str(path)})
 
 
-def _form(path: Path, format_: str) -> str:
+def form_of(path: Path, format_: str) -> str:
+    """csv, tsv, parquet, jsonl or lists: the format that is asked for, or with "auto" the one that the name tells.
+
+    Raises:
+        DataError: it is a folder, or of no known ending.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; expected a file of events")
     if format_ != "auto":
         return format_
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
@@ -102,24 +95,6 @@ def _form(path: Path, format_: str) -> str:
             "say it with --format csv, tsv, jsonl, parquet or lists"
         )
     return ENDINGS[ending]
-
-
-def _load_parquet(connection: Connection, file: int, path: Path, columns: Mapping[str, str]) -> None:
-    unpacked = path
-    try:
-        with open_text(path):
-            pass  # a missing file is told apart from a damaged one
-        if path.suffix.lower() == ".gz":
-            folder = Path(scalar(connection, "SELECT current_setting('temp_directory')"))
-            unpacked = folder / f"{file}.parquet"
-            with gzip.open(path) as packed, unpacked.open("wb") as target:
-                shutil.copyfileobj(packed, target)
-        source = f"read_parquet({literal(str(unpacked))}, file_row_number = true)"
-        load_typed(connection, file, path, source, columns)
-    except duckdb.OutOfMemoryException:
-        raise
-    except (duckdb.Error, *DAMAGE) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {first_line(error)}") from error
 
 
 def _rows(connection: Connection) -> int:

@@ -1,5 +1,6 @@
 """Edge columns written to npy files piece by piece, their length known only at the end."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -13,16 +14,16 @@ DTYPES: tuple[type[np.generic], ...] = (np.int32, np.int32, np.float32, np.int64
 
 
 class NpyStream:
-    """Four npy files of one length: users, items, weights, times."""
+    """Npy files of one length: users, items, weights, times, or others."""
 
-    def __init__(self, *paths: Path) -> None:
-        self._paths = paths
+    def __init__(self, *paths: Path, dtypes: Sequence[type[np.generic]] = DTYPES) -> None:
+        self._paths, self._dtypes = paths, dtypes
         self._files: list[BinaryIO] = []
         self._stack = ExitStack()
         self.length = 0
 
     def __enter__(self) -> Self:
-        for path, dtype in zip(self._paths, DTYPES, strict=True):
+        for path, dtype in zip(self._paths, self._dtypes, strict=True):
             file = self._stack.enter_context(path.open("wb"))
             self._files.append(file)
             self._write_header(file, dtype)
@@ -30,16 +31,16 @@ class NpyStream:
 
     def append(self, *columns: NDArray[Any]) -> None:
         """Add one piece of every column."""
-        for file, column, dtype in zip(self._files, columns, DTYPES, strict=True):
+        for file, column, dtype in zip(self._files, columns, self._dtypes, strict=True):
             file.write(np.ascontiguousarray(column, dtype=dtype).tobytes())
         self.length += len(columns[0])
 
     def __exit__(self, *_: object) -> None:
         # numpy pads the header so that a longer length fits without moving the data
-        for file, dtype in zip(self._files, DTYPES, strict=True):
-            file.seek(0)
-            self._write_header(file, dtype)
-        self._stack.close()
+        with self._stack:  # closes the files even where the disk is full
+            for file, dtype in zip(self._files, self._dtypes, strict=True):
+                file.seek(0)
+                self._write_header(file, dtype)
 
     def _write_header(self, file: BinaryIO, dtype: type[np.generic]) -> None:
         shape = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (self.length,)}

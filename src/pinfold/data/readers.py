@@ -1,7 +1,8 @@
 """Import: event files or frames in, a Dataset out, every row accounted for.
 
 import_files = read into `raw` -> reject what cannot be used -> number the ids -> sort -> merge -> write.
-Memory stays within the limit of DuckDB plus a few blocks of records, whatever the size of the files.
+Memory stays within the limit of DuckDB plus a few blocks of records, whatever the size of the files. Parquet files are
+not copied into `raw` but read where they are, once for each of these steps.
 """
 
 import hashlib
@@ -19,8 +20,9 @@ from pinfold.artifacts import writing
 from pinfold.config import options
 from pinfold.data import attributes, staging
 from pinfold.data.dataset import KIND, Dataset
-from pinfold.data.loading import load_file, load_typed, stop_at_rejected, write_rejected
+from pinfold.data.loading import form_of, load_file, load_typed, stop_at_rejected, write_rejected
 from pinfold.data.npy import NpyStream
+from pinfold.data.shards import naming_shards, view_shards
 from pinfold.data.sql import Connection, Limits, scalar, workspace
 from pinfold.data.tables import read_table
 from pinfold.data.times import KINDS
@@ -140,9 +142,16 @@ def import_files(
     began = time.perf_counter()
     say = progress or _silent
     with writing(out, KIND, replace=replace) as folder, workspace(config.limits, out.resolve().parent) as connection:
-        load_files(connection, sources.events, config, say)
         labels = [str(path) for path in sources.events]
-        counts = _stage(connection, sources.tables, config, labels, say)
+        if all(form_of(path, config.format) == "parquet" for path in sources.events):
+            say(f"looking at {len(labels)} Parquet files")
+            staging.create_tables(connection, raw=False)
+            view_shards(connection, sources.events, config.columns)
+            with naming_shards(connection, sources.events, config.columns):
+                counts = _stage(connection, sources.tables, config, labels, say, view=True)
+        else:
+            load_files(connection, sources.events, config, say)
+            counts = _stage(connection, sources.tables, config, labels, say)
         say("writing edges")
         names = ("users.npy", "items.npy", "weights.npy", "times.npy")
         with NpyStream(*(folder.path(name) for name in names)) as stream:
@@ -156,8 +165,8 @@ def import_files(
         if counts["rejected"]:
             write_rejected(connection, folder.path("rejected.csv"), labels)
         counts |= {"edges": stream.length, "merged": counts["kept"] - stream.length}
-        files = [_fingerprint(path) for path in sources.all]
-        folder.json("source.json", {"files": files} | _source(counts, config))
+        files = [fingerprint(path) for path in sources.all]
+        folder.json("source.json", {"files": files} | source_of(counts, config))
     rejected = out / "rejected.csv" if counts["rejected"] else None
     return ImportReport(**counts, seconds=time.perf_counter() - began, rejected_file=rejected)
 
@@ -186,7 +195,7 @@ def read_frame(
             things.append(read_table(path, noun))
     counts |= {"edges": len(pairs), "merged": counts["kept"] - len(pairs)}
     (users, user_columns), (items, item_columns) = things
-    return Dataset(pairs, users, items, user_columns, item_columns, _source(counts, config))
+    return Dataset(pairs, users, items, user_columns, item_columns, source_of(counts, config))
 
 
 def load_files(connection: Connection, paths: Sequence[Path], config: ImportConfig, say: Progress) -> None:
@@ -201,11 +210,12 @@ def load_files(connection: Connection, paths: Sequence[Path], config: ImportConf
         load_file(connection, file, path, config.format, config.columns)
 
 
-def settle(connection: Connection, config: ImportConfig) -> dict[str, Any]:
+def settle(connection: Connection, config: ImportConfig, *, view: bool = False) -> dict[str, Any]:
     """Turn `raw` into `rejected` and `events`, and count: rows, rejected, light, kept, time."""
     kind = staging.time_kind(connection) if config.time is not None else None
-    staging.reject(connection, config.columns, kind)
-    light = staging.settle(connection, weighted=config.weight is not None, kind=kind, min_weight=config.min_weight)
+    good = staging.reject(connection, config.columns, kind)
+    weighted, least = config.weight is not None, config.min_weight
+    light = staging.settle(connection, good, weighted=weighted, kind=kind, min_weight=least, view=view)
     kept = int(scalar(connection, "SELECT count(*) FROM events"))
     rejected = int(scalar(connection, "SELECT count(*) FROM rejected"))
     how = KINDS[kind] if kind else None
@@ -213,12 +223,19 @@ def settle(connection: Connection, config: ImportConfig) -> dict[str, Any]:
 
 
 def _stage(
-    connection: Connection, tables: dict[str, object], config: ImportConfig, labels: Sequence[str], say: Progress
+    connection: Connection,
+    tables: dict[str, object],
+    config: ImportConfig,
+    labels: Sequence[str],
+    say: Progress,
+    *,
+    view: bool = False,
 ) -> dict[str, Any]:
-    """From `raw` to sorted `edges`; the counts of the report so far."""
+    """From `raw` to sorted `edges`; the counts of the report so far. With `view`, raw is one and events becomes one."""
     say("checking rows")
-    counts = settle(connection, config)
-    connection.execute("DROP TABLE raw")
+    counts = settle(connection, config, view=view)
+    if not view:
+        connection.execute("DROP TABLE raw")
     if config.bad_rows == "stop" or not counts["kept"]:
         stop_at_rejected(connection, labels, skip=config.bad_rows == "skip")
     if not counts["kept"]:
@@ -228,11 +245,12 @@ def _stage(
         say(f"numbering {noun}s")
         counts[f"{noun}s"] = staging.number(connection, f"{noun}s", f"{noun}_id")
         if noun in tables:
+            say(f"reading attributes of {noun}s")
             attributes.load_attributes(connection, noun, tables[noun], column)
             counts["unused_attributes"][noun] = attributes.unused_attributes(connection, noun)
     say("sorting edges")
-    staging.sort_edges(connection)
-    connection.execute("DROP TABLE events")
+    staging.sort_edges(connection, config.columns)
+    connection.execute(f"DROP {'VIEW' if view else 'TABLE'} events")
     return counts
 
 
@@ -256,13 +274,14 @@ def check_config(config: ImportConfig) -> None:
         raise ConfigError("min_weight needs weights; name their column with --weight")
 
 
-def _source(counts: dict[str, Any], config: ImportConfig) -> dict[str, Any]:
+def source_of(counts: dict[str, Any], config: ImportConfig) -> dict[str, Any]:
     """Where a dataset came from. Without the seconds: the same rows give the same folder, byte for byte."""
     said = {name: value for name, value in asdict(config).items() if name not in ("memory", "threads")}
     return {"config": said, "duplicates": RULES[config.duplicates], "report": counts}
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Name, length and SHA-256 of a file that was imported."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}

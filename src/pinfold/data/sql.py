@@ -1,5 +1,6 @@
 """A DuckDB workspace: in memory, spilling to a temporary folder, limited; its errors never escape as DuckDB's."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ from typing import Any
 
 import duckdb
 
-from pinfold.errors import ConfigError, DataError
+from pinfold.errors import ArtifactError, ConfigError, DataError
 
 Connection = duckdb.DuckDBPyConnection
+REFUSED = re.compile(r'Could not write (?:to )?file \\?"(.*?)\\?"(?: \(.*?\))?: ([^"\n]*)')  # the system's own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ def workspace(limits: Limits, beside: Path | None = None) -> Iterator[Connection
 
     Raises:
         ConfigError: a limit that DuckDB refuses.
-        DataError: whatever goes wrong in DuckDB inside the block.
+        ArtifactError: the disk is full, or refuses to be written to.
+        DataError: whatever else goes wrong in DuckDB inside the block.
     """
     with (
         tempfile.TemporaryDirectory(prefix=".pinfold.", suffix=".work", dir=beside) as folder,
@@ -50,6 +53,10 @@ def workspace(limits: Limits, beside: Path | None = None) -> Iterator[Connection
         except duckdb.OutOfMemoryException as error:
             raise DataError(f"the data needs more than memory = {limits.memory}; allow more with --memory") from error
         except duckdb.Error as error:
+            refused = REFUSED.search(str(error))
+            if refused:
+                advice = "free some space, or name a place on another disk"
+                raise ArtifactError(f"{refused[1]}: cannot be written: {refused[2]}; {advice}") from error
             raise DataError(f"the data cannot be processed: {first_line(error)}") from error
 
 

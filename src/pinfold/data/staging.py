@@ -4,9 +4,10 @@
     rejected  file, row, field, reason, found, expected, text
     events    file, row, user_id, item_id, weight, time    the good ones; time in seconds or NO_TIME
     users, items    row, id                                in the order of the ids' bytes
-    edges     user_row, item_row, weight, time             events in the order of all four
+    edges     user_row, item_row, time, weight             in the order of all four; without what no event has
 
-The doctor looks at the same tables.
+The doctor looks at the same tables. An import of Parquet files alone copies neither records nor events: `raw` and
+`events` are views of the files (see shards), numbers stay numbers, and users and items have a column `key` of such ids.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pinfold.data.interactions import Interactions
+from pinfold.data.interactions import NO_TIME, Interactions
 from pinfold.data.records import Bad, Block, read_records
-from pinfold.data.sql import Connection, scalar
-from pinfold.data.times import KIND, KINDS, seconds
+from pinfold.data.sql import Connection, columns_of, scalar
+from pinfold.data.times import KINDS, kind_of, seconds
 
 STEP = 131_072  # rows handed over at once: a row group of DuckDB's, and a little memory
 ROLES = {"user": "user_id", "item": "item_id", "weight": "weight", "time": "time"}  # role -> column here
@@ -27,11 +28,13 @@ SMALLEST, LARGEST = 1e-30, 1e30  # sums of weights within these stay within floa
 GOOD_WEIGHT = f"coalesce(TRY_CAST(weight AS DOUBLE) BETWEEN {SMALLEST} AND {LARGEST}, false)"
 
 
-def create_tables(connection: Connection) -> None:
-    """The empty tables that are filled file by file."""
-    connection.execute(
-        "CREATE TABLE raw (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, weight VARCHAR, time VARCHAR)"
-    )
+def create_tables(connection: Connection, *, raw: bool = True) -> None:
+    """The empty tables that are filled file by file; without `raw` where that is to be a view."""
+    if raw:
+        connection.execute(
+            "CREATE TABLE raw "
+            "(file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, weight VARCHAR, time VARCHAR)"
+        )
     connection.execute(
         "CREATE TABLE rejected (file INTEGER, row BIGINT, field VARCHAR, reason VARCHAR, "
         "found VARCHAR, expected VARCHAR, text VARCHAR)"
@@ -56,7 +59,10 @@ def load_text(connection: Connection, file: int, path: Path, form: str, columns:
 
 def time_kind(connection: Connection) -> str | None:
     """The kind of most times in `raw` (see times.KINDS), or None where none is readable."""
-    query = f"SELECT {KIND} AS kind FROM raw GROUP BY kind HAVING kind IS NOT NULL ORDER BY count(*) DESC, kind LIMIT 1"
+    kind_ = kind_of(columns_of(connection, "raw")["time"])
+    query = (
+        f"SELECT {kind_} AS kind FROM raw GROUP BY kind HAVING kind IS NOT NULL ORDER BY count(*) DESC, kind LIMIT 1"
+    )
     kind: str | None = scalar(connection, query)
     return kind
 
@@ -70,39 +76,41 @@ class Fault(NamedTuple):
     condition: str  # SQL
 
 
-def faults(columns: Mapping[str, str], kind: str | None) -> list[Fault]:
-    """What can be wrong with a record; of several faults the first one counts."""
+def faults(columns: Mapping[str, str], kind: str | None, types: Mapping[str, str]) -> list[Fault]:
+    """What can be wrong with a record of `raw`, whose columns have these types; of several faults the first counts."""
+    missing = {role: f"{name} = ''" if types[name] == "VARCHAR" else f"{name} IS NULL" for role, name in ROLES.items()}
     found = [
-        Fault("user", "no user id", "an id of the user", "user_id = ''"),
-        Fault("item", "no item id", "an id of the item", "item_id = ''"),
+        Fault("user", "no user id", "an id of the user", missing["user"]),
+        Fault("item", "no item id", "an id of the item", missing["item"]),
     ]
     if "weight" in columns:
         positive = f"a positive number ({SMALLEST:g} to {LARGEST:g})"
-        found.append(Fault("weight", "no weight", positive, "weight = ''"))
+        found.append(Fault("weight", "no weight", positive, missing["weight"]))
         found.append(Fault("weight", "bad weight", positive, f"NOT {GOOD_WEIGHT}"))
     if "time" in columns:
         known = f"{KINDS[kind]}, as in most rows" if kind else "an epoch number or an ISO 8601 time"
-        found.append(Fault("time", "no time", known, "time = ''"))
-        found.append(Fault("time", "bad time", known, f"({KIND}) IS NULL"))
-        found.append(Fault("time", "time of another kind", known, f"({KIND}) <> '{kind}'"))
+        kind_ = kind_of(types["time"])
+        found.append(Fault("time", "no time", known, missing["time"]))
+        found.append(Fault("time", "bad time", known, f"({kind_}) IS NULL"))
+        found.append(Fault("time", "time of another kind", known, f"({kind_}) <> '{kind}'"))
     return found
 
 
-def reject(connection: Connection, columns: Mapping[str, str], kind: str | None) -> None:
-    """Add the faulty records of `raw` to `rejected` and take them out of `raw`."""
-    known = faults(columns, kind)
+def reject(connection: Connection, columns: Mapping[str, str], kind: str | None) -> str:
+    """Add the faulty records of `raw` to `rejected`; the SQL condition that the others fulfil."""
+    known = faults(columns, kind, columns_of(connection, "raw"))
     cases = " ".join(f"WHEN {fault.condition} THEN {n}" for n, fault in enumerate(known))
     fault = f"CASE {cases} END"
     query = f"SELECT DISTINCT {fault} AS fault FROM raw WHERE fault IS NOT NULL"
     present = [known[row[0]] for row in connection.execute(query).fetchall()]
+    texts = {role: f"coalesce(CAST({ROLES[role]} AS VARCHAR), '')" for role in columns}
     for one in present:
         connection.execute(
-            f"INSERT INTO rejected SELECT file, row, $field, $reason, {ROLES[one.role]}, $expected, "
-            f"{_csv([ROLES[role] for role in columns])} FROM raw WHERE {fault} = {known.index(one)}",
+            f"INSERT INTO rejected SELECT file, row, $field, $reason, {texts[one.role]}, $expected, "
+            f"{_csv(list(texts.values()))} FROM raw WHERE {fault} = {known.index(one)}",
             {"field": columns[one.role], "reason": one.reason, "expected": one.expected},
         )
-    if present:
-        connection.execute(f"DELETE FROM raw WHERE {fault} IS NOT NULL")
+    return f"({fault}) IS NULL" if present else "true"
 
 
 def _csv(names: Sequence[str]) -> str:
@@ -115,32 +123,60 @@ def _csv(names: Sequence[str]) -> str:
     return " || ',' || ".join(fields)
 
 
-def settle(connection: Connection, *, weighted: bool, kind: str | None, min_weight: float | None) -> int:
-    """Turn `raw` into `events`; the number of events left out because they weigh less than `min_weight`."""
+def settle(
+    connection: Connection, good: str, *, weighted: bool, kind: str | None, min_weight: float | None, view: bool
+) -> int:
+    """Turn the `good` records of `raw` into `events`; the number left out because they weigh less than `min_weight`.
+
+    `raw` keeps the good ones alone, unless both are to be views.
+    """
     weight = "CAST(weight AS DOUBLE)" if weighted else "1.0::DOUBLE"
     light = f"{weight} < {min_weight!r}" if weighted and min_weight is not None else "false"
+    if good != "true" and not view:
+        connection.execute(f"DELETE FROM raw WHERE NOT ({good})")
+        good = "true"
+    # a CASE, since AND may be done from either end, and a weight that is no number cannot be cast
     connection.execute(
-        f"CREATE TABLE events AS SELECT file, row, user_id, item_id, {weight} AS weight, "
-        f"{seconds(kind)} AS time FROM raw WHERE NOT ({light})"
+        f"CREATE {'VIEW' if view else 'TABLE'} events AS SELECT file, row, user_id, item_id, {weight} AS weight, "
+        f"{seconds(kind)} AS time FROM raw WHERE CASE WHEN {good} THEN NOT ({light}) ELSE false END"
     )
-    return int(scalar(connection, f"SELECT count(*) FROM raw WHERE {light}"))
+    if light == "false":
+        return 0
+    return int(scalar(connection, f"SELECT count(*) FROM raw WHERE CASE WHEN {good} THEN {light} ELSE false END"))
 
 
 def number(connection: Connection, things: str, column: str) -> int:
     """Create `users` or `items`: distinct ids numbered in the order of their bytes; how many there are."""
+    text = columns_of(connection, "events")[column] == "VARCHAR"
+    distinct = f"SELECT DISTINCT {column} AS {'id' if text else 'key'} FROM events"
+    ids = distinct if text else f"SELECT CAST(key AS VARCHAR) AS id, key FROM ({distinct})"
     connection.execute(
-        f"CREATE TABLE {things} AS SELECT CAST(row_number() OVER (ORDER BY id) - 1 AS INTEGER) AS row, id "
-        f"FROM (SELECT DISTINCT {column} AS id FROM events) ORDER BY id"
+        f"CREATE TABLE {things} AS SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS row, * FROM ({ids} ORDER BY id)"
     )
     return int(scalar(connection, f"SELECT count(*) FROM {things}"))
 
 
-def sort_edges(connection: Connection) -> None:
-    """Create `edges`: the events by number, in one order whatever the order of the files."""
-    connection.execute(
-        "CREATE TABLE edges AS SELECT users.row AS user_row, items.row AS item_row, weight, time "
-        "FROM events JOIN users ON users.id = user_id JOIN items ON items.id = item_id "
-        "ORDER BY user_row, item_row, time, weight"
+def sort_edges(connection: Connection, columns: Iterable[str]) -> None:
+    """Create `edges`: the events by number, in one order whatever the order of the files.
+
+    Without the times or weights that no event has, so that less is sorted and spilled.
+    """
+    order = ", ".join(edge_columns(columns))
+    connection.execute(f"CREATE TABLE edges AS {numbered_events(connection, columns)} ORDER BY {order}")
+
+
+def edge_columns(columns: Iterable[str]) -> list[str]:
+    """The columns of `edges`, which is sorted by them."""
+    return ["user_row", "item_row", *(name for name in ("time", "weight") if name in columns)]
+
+
+def numbered_events(connection: Connection, columns: Iterable[str]) -> str:
+    """SQL for the events by number, in any order, from `events`, `users` and `items`."""
+    keys = {things: "key" if "key" in columns_of(connection, things) else "id" for things in ("users", "items")}
+    chosen = ", ".join(["users.row AS user_row", "items.row AS item_row", *edge_columns(columns)[2:]])
+    return (
+        f"SELECT {chosen} "
+        f"FROM events JOIN users ON users.{keys['users']} = user_id JOIN items ON items.{keys['items']} = item_id"
     )
 
 
@@ -149,8 +185,10 @@ def merged_edges(connection: Connection, rule: str) -> Iterator[tuple[NDArray[An
     n = int(scalar(connection, "SELECT count(*) FROM edges"))
     rest: dict[str, NDArray[Any]] | None = None
     for start in range(0, n, STEP):
-        query = "SELECT user_row, item_row, weight, time FROM edges WHERE rowid >= $1 AND rowid < $2"
+        query = "SELECT * FROM edges WHERE rowid >= $1 AND rowid < $2"
         part = connection.execute(query, [start, start + STEP]).fetchnumpy()
+        part.setdefault("weight", np.ones(len(part["user_row"])))
+        part.setdefault("time", np.full(len(part["user_row"]), NO_TIME, np.int64))
         if rest is not None:
             part = {name: np.concatenate([rest[name], part[name]]) for name in part}
         users, items = part["user_row"], part["item_row"]

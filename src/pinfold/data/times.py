@@ -15,14 +15,15 @@ KINDS = {
 }
 
 # 1e11 seconds is the year 5138, 1e11 milliseconds 1973: between 1973 and 5138 the units do not overlap.
-KIND = """CASE
-    WHEN TRY_CAST(time AS DOUBLE) IS NOT NULL THEN CASE
+UNIT = """CASE
         WHEN NOT isfinite(TRY_CAST(time AS DOUBLE)) THEN NULL
         WHEN abs(TRY_CAST(time AS DOUBLE)) < 1e11 THEN 's'
         WHEN abs(TRY_CAST(time AS DOUBLE)) < 1e14 THEN 'ms'
         WHEN abs(TRY_CAST(time AS DOUBLE)) < 1e17 THEN 'us'
         WHEN abs(TRY_CAST(time AS DOUBLE)) < 1e20 THEN 'ns'
-        END
+        END"""
+KIND = f"""CASE
+    WHEN TRY_CAST(time AS DOUBLE) IS NOT NULL THEN {UNIT}
     WHEN isfinite(TRY_CAST(time AS TIMESTAMPTZ)) THEN 'iso'
     END"""
 
@@ -30,6 +31,11 @@ NO_SECONDS = f"CAST('{NO_TIME}' AS BIGINT)"
 
 # A time of day that says where: Z or an offset such as +02:00.
 HAS_OFFSET = r"regexp_matches(time, ':\d\d(\.\d+)?\s*([Zz]|[+-]\d\d(:?\d\d)?)$')"
+
+
+def kind_of(type_: str) -> str:
+    """SQL for the kind of a `time` that has this SQL type: numbers need no look at their text."""
+    return KIND if type_ == "VARCHAR" else UNIT
 
 
 def seconds(kind: str | None) -> str:

@@ -27,6 +27,7 @@ from pinfold.graph.learned import Blend, DenseSimilarity, GraphFilter, ItemSimil
 
 KIND = "artifact"
 FEATURES = "feature_"  # what names of encoders' files begin with
+USER_FEATURES = "user_feature_"  # and those of users'
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Artifact:
     run: str  # the resolved run file, TOML
     metrics: dict[str, Any]
     encoders: Encoders | None = None  # of item attributes, for models that learn from content
+    user_encoders: Encoders | None = None  # of user attributes, for networks that know features of users
 
     def known(self) -> Interactions:
         """Every event but those of the test part: what users have, and should not be recommended again."""
@@ -66,6 +68,8 @@ def write_artifact(
         write_graph(folder, artifact.graph)
         if artifact.encoders is not None:
             write_encoders(folder, artifact.encoders, FEATURES)
+        if artifact.user_encoders is not None:
+            write_encoders(folder, artifact.user_encoders, USER_FEATURES)
         _write_events(folder, "valid", artifact.valid)
         if artifact.test is not None:
             part = artifact.test.peek_for_storage()
@@ -98,7 +102,8 @@ def read_artifact(path: Path) -> Artifact:
     return Artifact(
         learned, graph, valid, _read_test(folder, graph, valid), users, items, user_table, item_table,
         folder.text("run.toml"), folder.json("metrics.json"),
-        read_encoders(folder, FEATURES) if folder.has(f"{FEATURES}encoders.json") else None,
+        *(read_encoders(folder, prefix) if folder.has(f"{prefix}encoders.json") else None
+          for prefix in (FEATURES, USER_FEATURES)),
     )  # fmt: skip
 
 
@@ -121,7 +126,7 @@ def rewrite(path: Path, write: Callable[[FolderWriter], None], drops: Callable[[
     with writing(path, KIND, replace=True) as writer:
         for name in folder.files:
             if not drops(name):
-                _link(folder.file(name), writer.path(name))
+                link(folder.file(name), writer.path(name))
         write(writer)
 
 
@@ -143,7 +148,7 @@ def _fits(learned: Learned, n_users: int, n_items: int) -> bool:
             return all(_fits(member, n_users, n_items) for member in learned.members)
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """The same file under a second name, or a copy where the file system has no links."""
     try:
         os.link(source, target)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, Takers
+from pinfold.arrays import Embeddings, Floats, Takers, all_finite
 from pinfold.artifacts import Folder, FolderWriter
 from pinfold.config import parse
 from pinfold.embedding.networks import read_convolved, write_convolved
@@ -203,6 +203,6 @@ def _read_interests(folder: Folder, prefix: str) -> Interests:
 
 def _finite(folder: Folder, name: str, *shape: int) -> Floats:
     vectors: Floats = folder.array(name, np.float32, *(shape or (-1, -1)))
-    if not np.isfinite(vectors).all():
+    if not all_finite(vectors):
         raise ArtifactError(f"{folder.path / name}: holds numbers that are not finite; train again")
     return vectors

@@ -43,6 +43,7 @@ def by_owner(ranges: Ranges, rows: Ints | Longs) -> tuple[Longs, Longs]:
         ends: (P + 1,) owner p has the places ends[p] .. ends[p + 1] - 1 of `order`.
     """
     owners = ranges.owners(rows)
-    order = np.argsort(owners, kind="stable")
+    # numpy sorts 16 bits by counting, wider ones by merging
+    order = np.argsort(owners.astype(np.uint16) if ranges.size <= 1 << 16 else owners, kind="stable")
     counts = np.bincount(owners, minlength=ranges.size)
     return order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pinfold.data.tables import Column
+from pinfold.data.columns import Column
 from pinfold.features.config import (
     CategoriesColumn,
     ColumnConfig,

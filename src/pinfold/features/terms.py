@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from pinfold.arrays import Floats, check_array
-from pinfold.data.tables import Column
+from pinfold.data.columns import Column
 from pinfold.features.reduction import principal, unit_rows
 from pinfold.features.values import Encoded
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pinfold.arrays import Bools, Doubles, Floats, Ints, Strings
-from pinfold.data.tables import Column
+from pinfold.data.columns import Column
 from pinfold.errors import DataError
 
 Ids = Sequence[str] | Strings

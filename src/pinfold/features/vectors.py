@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinfold.arrays import Floats
-from pinfold.data.tables import Column
+from pinfold.data.columns import Column
 from pinfold.errors import DataError
 from pinfold.features.config import VectorColumn
 from pinfold.features.reduction import principal, unit_rows

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pinfold.arrays import Floats, Ints, Longs, unit
+from pinfold.arrays import Floats, Halves, Ints, Longs, unit
 from pinfold.graph.convolved import Convolution, Network
 from pinfold.graph.neighborhoods import Neighborhoods
 from pinfold.kernels.products import multiply
@@ -33,7 +33,7 @@ def embed_all(network: Network, content: Floats, neighborhoods: Neighborhoods) -
 
 
 def embed_new(
-    network: Network, inputs: tuple[Floats, ...], content: Floats, neighborhoods: Neighborhoods
+    network: Network, inputs: tuple[Floats | Halves, ...], content: Floats, neighborhoods: Neighborhoods
 ) -> tuple[Floats, tuple[Floats, ...]]:
     """Vectors (N, D) of items that came later, and their own inputs (N, D_k), from the old items' inputs.
 
@@ -43,7 +43,8 @@ def embed_new(
     own = [content]
     for layer, table in zip(network.convolutions, inputs, strict=False):
         near, local = _named(neighborhoods)
-        own.append(convolve(layer, network.pooling, own[-1], send(layer, table[near]), local))
+        gathered = np.asarray(table[near], np.float32)  # they may be kept in half precision
+        own.append(convolve(layer, network.pooling, own[-1], send(layer, gathered), local))
     return finish(network, own[-1]), tuple(own[: max(len(network.convolutions), 1)])
 
 

@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, check_array, with_length
+from pinfold.arrays import Embeddings, Floats, Halves, Longs, check_array, with_length
 from pinfold.graph.csr import Csr
 from pinfold.graph.interests import Interests
-from pinfold.graph.neighborhoods import NeighborhoodConfig
+from pinfold.graph.neighborhoods import NeighborhoodConfig, Neighborhoods
 
 PoolingName = Literal["importance", "mean", "max", "attention"]
 
@@ -93,9 +93,12 @@ class Growth:
             collections: (N, U) who has them.
             users: (U, F') features of the users; F' may be 0.
         """
-        counts = collections.degrees()
+        return self.joined(features, collections.to_scipy().sign() @ users, collections.degrees())
+
+    def joined(self, features: Floats, sums: Floats, counts: Longs) -> Floats:
+        """`first_input`, given the sums (N, F') of the users' features and how many users (N,) there are."""
         degrees = (np.log1p(counts) - self.degree_mean) / self.degree_deviation
-        around = collections.to_scipy().sign() @ users / np.maximum(counts, 1)[:, None]
+        around = sums / np.maximum(counts, 1)[:, None]
         own = np.zeros((len(features), self.n_ids))
         return np.concatenate([features, around, degrees[:, None], own], axis=1).astype(np.float32)
 
@@ -110,10 +113,12 @@ class Convolved:
 
     vectors: Embeddings | Interests
     network: Network
-    inputs: tuple[Floats, ...]  # K arrays (I, D_k): content, then what each convolution but the last made
+    # K arrays (I, D_k): content, then what each convolution but the last made; half precision where that was asked for
+    inputs: tuple[Floats | Halves, ...]
     growth: Growth
     users: Floats  # (U, F') features of the users that the network knows; F' may be 0
     length_exponent: float = 1.0  # of item vectors, for users
+    neighborhoods: Neighborhoods | None = None  # (I, T) that the vectors were made by; None: not kept
 
     def for_users(self) -> Embeddings | Interests:
         """The vectors that users are answered with: the items' lengths are raised to `length_exponent`."""
@@ -126,6 +131,9 @@ class Convolved:
         if len(self.inputs) != max(n_layers, 1):  # without convolutions the content is kept all the same
             raise ValueError(f"{len(self.inputs)} inputs for {n_layers} convolutions")
         for layer, table in zip(self.network.convolutions, self.inputs, strict=False):
-            check_array("inputs", table, np.float32, n_items, len(layer.neighbor))
+            dtype = np.float16 if table.dtype == np.float16 else np.float32
+            check_array("inputs", table, dtype, n_items, len(layer.neighbor))
         n_users = len(self.vectors.users) if isinstance(self.vectors, Embeddings) else self.vectors.n_users
         check_array("users", self.users, np.float32, n_users, -1)
+        if self.neighborhoods is not None:
+            check_array("neighborhoods", self.neighborhoods.ids, np.int32, n_items, -1)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pinfold.arrays import Bools, Floats, Ints, Longs, check_array
+from pinfold.arrays import Bools, Floats, Ints, Longs, check_array, spans
+from pinfold.kernels.edges import sum_repeats
 from pinfold.kernels.rows import keep_largest, take_rows
 
 
@@ -29,14 +30,11 @@ class Csr:
         check_array("ptr", self.ptr, np.int64, -1)
         check_array("ids", self.ids, np.int32, -1)
         check_array("weights", self.weights, np.float32, len(self.ids))
-        if not len(self.ptr) or self.ptr[0] != 0 or self.ptr[-1] != len(self.ids) or (np.diff(self.ptr) < 0).any():
+        if not len(self.ptr) or self.ptr[0] != 0 or self.ptr[-1] != len(self.ids) or _falls(self.ptr):
             raise ValueError(f"ptr must rise from 0 to {len(self.ids)}")
         if len(self.ids) and not (self.ids.min() >= 0 and self.ids.max() < self.n_columns):
             raise ValueError(f"ids must lie in [0, {self.n_columns})")
-        falls = np.diff(self.ids) <= 0
-        starts = self.ptr[1:-1]
-        falls[starts[(starts > 0) & (starts < len(self.ids))] - 1] = False
-        if falls.any():
+        if not _sorted_in_rows(self.ptr, self.ids):
             raise ValueError("ids must be sorted and distinct within each row")
 
     @property
@@ -84,6 +82,24 @@ class Csr:
         return sparse.csr_array((self.weights, self.ids, ptr), shape=(self.n_rows, self.n_columns), copy=False)
 
 
+def _falls(ptr: Longs) -> bool:
+    """Whether a pointer is below the one before it."""
+    return any((np.diff(ptr[span.start : span.stop + 1]) < 0).any() for span in spans(len(ptr)))
+
+
+def _sorted_in_rows(ptr: Longs, ids: Ints) -> bool:
+    """Whether ids rise within each row. A span at a time: the arrays may be mapped and larger than memory."""
+    ptr, ids = np.asarray(ptr), np.asarray(ids)  # searching a subclass would cost more than the rest
+    for span in spans(len(ids)):
+        falls = np.diff(ids[span.start : span.stop + 1]) <= 0  # the last one is against the first of the next span
+        first, last = np.searchsorted(ptr, [span.start + 1, span.start + len(falls) + 1])
+        for starts in spans(last - first):
+            falls[ptr[first:last][starts] - 1 - span.start] = False  # a row may begin below the end of the one before
+        if falls.any():
+            return False
+    return True
+
+
 def from_scipy(matrix: sparse.sparray) -> Csr:
     """Any scipy sparse matrix as Csr; repeated entries are summed."""
     csr = sparse.csr_array(matrix, copy=True)  # summing works in place, and the matrix is the caller's
@@ -93,5 +109,15 @@ def from_scipy(matrix: sparse.sparray) -> Csr:
 
 
 def from_pairs(rows: Ints, columns: Ints, weights: Floats, shape: tuple[int, int]) -> Csr:
-    """A Csr from parallel (E,) columns in any order; weights of a repeated pair are summed."""
-    return from_scipy(sparse.coo_array((weights, (rows, columns)), shape=shape))
+    """A Csr from parallel (E,) columns in any order.
+
+    Weights of a repeated pair are summed one after another, in the order in which they come, in float32.
+    """
+    csr = from_scipy(sparse.coo_array((weights, (rows, columns)), shape=shape))
+    if len(csr.ids) == len(rows):
+        return csr
+    # scipy leaves open in which order it sums; graph.building, which reads edges in another order, has to agree
+    keys = rows.astype(np.int64) << 32 | columns
+    order = np.argsort(keys, kind="stable")
+    keys, sums = keys[order], np.asarray(weights, np.float32)[order]
+    return Csr(csr.ptr, csr.ids, sums[: sum_repeats(keys, sums)], csr.n_columns)

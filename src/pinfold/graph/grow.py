@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, unit
+from pinfold.arrays import Embeddings, Floats, Halves, unit
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.convolve import embed_new
 from pinfold.graph.convolved import Convolved
@@ -43,8 +43,10 @@ def fresh_vectors(
 def grow(learned: Convolved, graph: BipartiteGraph, features: Floats, collections: Csr) -> Convolved:
     """The same with N more items at the end, as `fresh_vectors` makes them; no old number changes."""
     items, inputs = fresh_vectors(learned, graph, features, collections)
-    inputs = tuple(np.concatenate([old, new]) for old, new in zip(learned.inputs, inputs, strict=True))
+    joined = zip(learned.inputs, inputs, strict=True)
+    kept: tuple[Floats | Halves, ...] = tuple(np.concatenate([old, new.astype(old.dtype)]) for old, new in joined)
+    learned = replace(learned, neighborhoods=None)  # those of fresh items are not of the graph
     vectors, grown = learned.vectors, np.concatenate([learned.vectors.items, items])
     if isinstance(vectors, Embeddings):
-        return replace(learned, vectors=replace(vectors, items=grown, history=unit(grown)), inputs=inputs)
-    return replace(learned, vectors=replace(vectors, items=grown), inputs=inputs)
+        return replace(learned, vectors=replace(vectors, items=grown, history=unit(grown)), inputs=kept)
+    return replace(learned, vectors=replace(vectors, items=grown), inputs=kept)

@@ -2,25 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.lib import format as npy_format
 from pydantic import Field
 
 from pinfold.arrays import Floats, Ints, check_array
-from pinfold.artifacts import Folder, FolderWriter, open_folder, writing
+from pinfold.artifacts import Folder, FolderWriter
 from pinfold.config import options
 from pinfold.errors import ArtifactError
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr
+from pinfold.graph.pruning import prune
 from pinfold.kernels.push import push_top, push_window
 from pinfold.kernels.visits import walk_once, walk_top, walk_window
 from pinfold.kernels.walks import Sources, Table, running_sums
-from pinfold.progress import SILENT, Progress
 
-KIND = "neighborhoods"
 BLOCK = 65_536  # items whose neighborhoods are in memory at once while a table is written
 STEPS_PER_RANK = 4  # walks that rank deep take at least so many steps for each rank
 
@@ -46,6 +43,9 @@ class NeighborhoodConfig:
     epsilon: Annotated[
         float, Field(gt=0, le=1, description="of push: how much may stay behind at a node, for each of its edges")
     ] = 1e-5
+    prune: Annotated[
+        float, Field(gt=0, le=1, description="an item of d users is walked through d to this power of them; 1: all")
+    ] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,16 @@ def walk_tables(graph: BipartiteGraph, config: NeighborhoodConfig) -> Tables:
     Raises:
         ValueError: walks by weight, and a weight is not positive.
     """
-    return Tables(_table(graph.item_users, config), _table(graph.user_items, config))
+    kept = prune(graph, config.prune)
+    return Tables(walk_table(kept.item_users, config), walk_table(kept.user_items, config))
 
 
-def _table(edges: Csr, config: NeighborhoodConfig) -> Table:
+def walk_table(edges: Csr, config: NeighborhoodConfig) -> Table:
+    """One side's edges as the walks read them, of the whole graph or of some of its rows.
+
+    Raises:
+        ValueError: walks by weight, and a weight is not positive.
+    """
     ptr, ids = np.asarray(edges.ptr), np.asarray(edges.ids)
     if not config.weighted:
         return Table(ptr, ids, np.empty(0, np.float32), np.empty(0))
@@ -130,9 +136,9 @@ def fresh_neighborhoods(
     if collections.n_columns != graph.n_users:
         raise ValueError(f"collections has {collections.n_columns} users, the graph {graph.n_users}: must be equal")
     tables = tables or walk_tables(graph, config)
-    ptr, ids = graph.user_items.ptr, collections.ids
+    ptr, ids = tables.users.ptr, collections.ids  # as pruned: a user may have lost all items
     leading = ptr[ids + 1] > ptr[ids]  # from a user without items no walk goes on
-    table, n = _table(collections.only(leading), config), collections.n_rows
+    table, n = walk_table(collections.only(leading), config), collections.n_rows
     streams = np.full(n, graph.n_items, np.int64)
     sources = Sources(table.ptr[:-1], table.ptr[1:], table, True, np.full(n, -1, np.int32), streams)
     return _found(tables, sources, config, seed)
@@ -218,53 +224,13 @@ def _found(tables: Tables, sources: Sources, config: NeighborhoodConfig, seed: i
 
 
 def neighborhood_blocks(
-    graph: BipartiteGraph, config: NeighborhoodConfig, seed: int, block: int = BLOCK
+    graph: BipartiteGraph, config: NeighborhoodConfig, seed: int, block: int = BLOCK, first: int = 0
 ) -> Iterator[Neighborhoods]:
-    """The rows of `neighborhoods`, `block` items at a time: memory stays bounded."""
+    """The rows of `neighborhoods` from row `first`, `block` items at a time: memory stays bounded."""
     tables = walk_tables(graph, config)
-    for start in range(0, graph.n_items, block):
+    for start in range(first, graph.n_items, block):
         rows = np.arange(start, min(start + block, graph.n_items), dtype=np.int32)
         yield neighborhoods(graph, config, seed, rows, tables)
-
-
-def build_neighborhoods(
-    path: Path, graph: BipartiteGraph, config: NeighborhoodConfig, seed: int,
-    progress: Progress = SILENT, *, replace: bool = False,
-) -> Neighborhoods:  # fmt: skip
-    """The neighborhoods of all items written to the folder `path` block by block, then memory-mapped.
-
-    Raises:
-        ArtifactError: the folder exists and may not be replaced, or the file system refuses.
-        ValueError: see `walk_tables`.
-    """
-    with writing(path, KIND, replace=replace) as folder:
-        shape = (graph.n_items, config.size)
-        with (
-            _npy(folder.path("neighbor_ids.npy"), np.int32, shape) as ids,
-            _npy(folder.path("neighbor_weights.npy"), np.float32, shape) as weights,
-            progress.task("neighborhoods", graph.n_items) as task,
-        ):
-            for block in neighborhood_blocks(graph, config, seed):
-                ids.write(block.ids.tobytes())
-                weights.write(block.weights.tobytes())
-                task.advance(len(block.ids))
-    return load_neighborhoods(path)
-
-
-def _npy(path: Path, dtype: type[np.generic], shape: tuple[int, int]) -> BinaryIO:
-    """An npy file of which the header is written."""
-    file = path.open("wb")
-    npy_format.write_array_header_1_0(file, {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape})
-    return file
-
-
-def load_neighborhoods(path: Path) -> Neighborhoods:
-    """The table that `build_neighborhoods` wrote, memory-mapped.
-
-    Raises:
-        ArtifactError: names the file that is missing or damaged.
-    """
-    return read_neighborhoods(open_folder(path, KIND))
 
 
 def write_neighborhoods(folder: FolderWriter, table: Neighborhoods, prefix: str = "") -> None:

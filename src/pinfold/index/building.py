@@ -7,34 +7,26 @@ from typing import Any
 
 import faiss
 import numpy as np
+from scipy import sparse
 
 from pinfold.arrays import Floats, Ints, Longs, check_array, unit
 from pinfold.config import parse
 from pinfold.errors import ConfigError
 from pinfold.graph.csr import Csr
+from pinfold.index.clustering import BLOCK, MANY, Clusters, find_clusters
 from pinfold.index.config import IndexConfig, chosen_kind
 from pinfold.index.exact import ExactIndex, itself
 from pinfold.index.faiss_index import FaissIndex, Shape
 from pinfold.index.interface import Index
+from pinfold.index.merging import search_rows
 from pinfold.kernels.parallel import n_threads
 
-ROUNDS = 6  # of k-means
-SAMPLE = 64  # vectors for each cluster that k-means learns from; the seconds of a build are proportional to it
-LEAST = 4  # items a list has on average, at least
-BLOCK = 1 << 16  # vectors handed over at once
+GAIN = 0.001  # recall that four times the effort must add among many items: a whole scan of 8 bits would cost minutes
 SURE = 1.0  # standard errors by which what is chosen lies above the recall asked for
 K = 10  # results whose recall decides
 KS = (K, 100)  # and those whose recall is told
 CHOOSING, JUDGING = 800, 600  # queries that choose probes, and others that are asked afterwards
 Figures = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Clusters:
-    """A clustering of directions: an index of true lengths and one of cosines share it."""
-
-    centers: Floats  # (L, D) of length 1
-    lists: Ints  # (I,) which of them each row is nearest to
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +50,13 @@ class Asked:
 
     queries: Floats  # (Q, D)
     rows: Ints | None = None  # (Q,)
+    effort: int | None = None  # known to be enough; else it is chosen
 
-    def questions(self, items: Floats, part: slice, k: int) -> Questions:
+    def questions(self, items: Floats, part: slice, k: int, *, of_directions: bool = False) -> Questions:
         """A part of the queries with the true k best of `items` (I, D): every one is scored, block by block."""
         queries = self.queries[part]
         exclude = None if self.rows is None else itself(self.rows[part], len(items))
-        return Questions(queries, exclude, ExactIndex(items).search(queries, k, exclude).ids)
+        return Questions(queries, exclude, search_rows(items, queries, k, exclude, of_directions=of_directions).ids)
 
 
 def build_index(items: Floats, config: IndexConfig, seed: int, queries: Floats | None = None) -> Index:
@@ -100,18 +93,21 @@ def judged_index(
 ) -> tuple[FaissIndex, list[Figures]]:
     """An index of the items (I, D), and for each kind of queries the effort that it needs and what it finds.
 
-    Half of the queries or CHOOSING choose the probes, the others are asked afterwards. The figures: seconds to build
-    and to measure, effort (probes or ef), recall@10 and @100 against scoring every item, and whether that is enough.
+    Half of the queries or CHOOSING choose the probes unless the effort is known, the others are asked afterwards. The
+    figures: seconds to build and to measure, effort (probes or ef), recall@10 and @100 against scoring every item, and
+    whether that is enough.
     """
     started = time.perf_counter()
     index = stored_index(items, config, clusters, of_directions=of_directions)
     built = time.perf_counter()
-    vectors = unit(items) if of_directions else items
     found = []
     for one in asked:
-        n = min(CHOOSING, len(one.queries) // 2)
-        index = with_effort(index, config, one.questions(vectors, slice(n), K))
-        questions = one.questions(vectors, slice(n, None), max(KS))
+        n = min(CHOOSING, len(one.queries) // 2) if one.effort is None else 0
+        if one.effort is None:
+            index = with_effort(index, config, one.questions(items, slice(n), K, of_directions=of_directions))
+        else:
+            index = index.with_effort(one.effort)
+        questions = one.questions(items, slice(n, None), max(KS), of_directions=of_directions)
         recall = {f"recall@{k}": round(float(questions.shares(index, k).mean()), 4) for k in KS}
         enough = recall[f"recall@{K}"] >= config.recall
         found.append({"effort": index.shape.effort, "queries": len(questions.queries), **recall, "reached": enough})
@@ -134,31 +130,6 @@ def checked(config: IndexConfig, items: Floats) -> IndexConfig:
     if config.lists > max(len(items), 1):
         raise ConfigError(f"index.lists {config.lists}: there are only {len(items)} items; 0 chooses")
     return config
-
-
-def find_clusters(items: Floats, config: IndexConfig, seed: int) -> Clusters:
-    """Spherical k-means on a sample of directions, and the nearest center of each item.
-
-    The same on any number of threads: every center and every assignment is computed by one of them.
-    """
-    n, dim = items.shape
-    n_lists = config.lists or max(1, min(round(4 * n**0.5), n // LEAST))
-    rows = np.random.default_rng(seed).permutation(n)[: SAMPLE * n_lists]
-    sample = unit(items[np.sort(rows)])
-    faiss.omp_set_num_threads(n_threads())
-    means = faiss.Kmeans(
-        dim, n_lists, niter=ROUNDS, spherical=True, seed=seed % 2**31, min_points_per_centroid=1,
-        max_points_per_centroid=SAMPLE,
-    )  # fmt: skip
-    means.train(sample)
-    centers = unit(np.asarray(means.centroids, np.float32))
-    nearest = faiss.IndexFlatIP(dim)
-    nearest.add(centers)
-    lists = np.empty(n, np.int32)
-    for start in range(0, n, BLOCK):
-        part = slice(start, start + BLOCK)
-        lists[part] = nearest.search(np.ascontiguousarray(items[part]), 1)[1][:, 0]  # lengths change no order
-    return Clusters(centers, lists)
 
 
 def stored_index(items: Floats, config: IndexConfig, clusters: Clusters | None, *, of_directions: bool) -> FaissIndex:
@@ -189,7 +160,8 @@ def stored_index(items: Floats, config: IndexConfig, clusters: Clusters | None, 
 def with_effort(index: FaissIndex, config: IndexConfig, questions: Questions) -> FaissIndex:
     """The index with the least probes (or ef) whose recall@10 on these questions is surely what is asked for.
 
-    With all of them where that is not enough, and with those of the options where these name a number.
+    With all of them where that is not enough, or, of many items, with as many as still find more; and with those of
+    the options where these name a number.
     """
     most = {"flat": 1, "ivf": index.n_lists, "hnsw": len(index)}[index.shape.kind]
     given = {"flat": 1, "ivf": config.probes, "hnsw": config.ef}[index.shape.kind]
@@ -198,11 +170,20 @@ def with_effort(index: FaissIndex, config: IndexConfig, questions: Questions) ->
     if given or not len(questions.queries):
         return index.with_effort(min(given or most, most))
 
+    seen: dict[int, float] = {}
+
     def good(effort: int) -> bool:
         shares = questions.shares(index.with_effort(effort), K)
-        return float(shares.mean() - SURE * shares.std() / len(shares) ** 0.5) >= config.recall
+        seen[effort] = float(shares.mean())
+        stalled = len(index) > MANY and seen[effort] - _best_before(seen, effort // 4) < GAIN
+        return stalled or float(shares.mean() - SURE * shares.std() / len(shares) ** 0.5) >= config.recall
 
     return index.with_effort(least(good, K if index.shape.kind == "hnsw" else 1, most))
+
+
+def _best_before(seen: dict[int, float], effort: int) -> float:
+    """The highest recall of those measured with this effort or less; -1 where there is none."""
+    return max((recall for asked, recall in seen.items() if asked <= effort), default=-1.0)
 
 
 def least(good: Callable[[int], bool], low: int, most: int) -> int:
@@ -243,7 +224,9 @@ def _lists_of(items: Floats, config: IndexConfig, clusters: Clusters, *, of_dire
 def _means(items: Floats, clusters: Clusters) -> Floats:
     sums = np.zeros(clusters.centers.shape, np.float64)
     for start in range(0, len(items), BLOCK):
-        np.add.at(sums, clusters.lists[start : start + BLOCK], items[start : start + BLOCK])
+        lists = clusters.lists[start : start + BLOCK]
+        ones = sparse.csr_array((np.ones(len(lists)), lists, np.arange(len(lists) + 1)), (len(lists), len(sums)))
+        sums += ones.T @ items[start : start + BLOCK].astype(np.float64)
     sizes = np.bincount(clusters.lists, minlength=len(sums))
     return np.asarray(sums / np.maximum(sizes, 1)[:, None], np.float32)
 

@@ -58,6 +58,11 @@ class FaissIndex:
         """L, the lists of an ivf; else 0."""
         return len(self._centers) if self.shape.kind == "ivf" else 0
 
+    @property
+    def centers(self) -> Floats:
+        """What queries of an ivf choose lists by (L, D)."""
+        return self._centers
+
     def with_effort(self, effort: int) -> "FaissIndex":
         """The same index, looking at so many lists or candidates for a query."""
         return FaissIndex(self._index, self._vectors, replace(self.shape, effort=effort), self._lists)

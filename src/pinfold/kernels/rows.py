@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from pinfold.arrays import Floats, Ints, Longs
+from pinfold.arrays import Bools, Floats, Ints, Longs
 from pinfold.kernels.parallel import over_rows
 
 
@@ -59,3 +59,20 @@ def _keep(
         for offset in range(kept):
             new_ids[new_ptr[row] + offset] = ids[chosen[offset]]
             new_weights[new_ptr[row] + offset] = weights[chosen[offset]]
+
+
+def mark_best(ptr: Longs, goodness: Floats, n_kept: Longs) -> Bools:
+    """Whether an entry is among the best of its row, `n_kept` (R,) of them; of equal ones the first. Shape (E,)."""
+    kept = np.ones(ptr[-1], np.bool_)
+    over_rows(len(ptr) - 1, lambda start, stop: _mark_best(ptr, goodness, n_kept, start, stop, kept))
+    return kept
+
+
+@njit(nogil=True, cache=True)
+def _mark_best(ptr: Longs, goodness: Floats, n_kept: Longs, start: int, stop: int, kept: Bools) -> None:
+    for row in range(start, stop):
+        begin, end = ptr[row], ptr[row + 1]
+        if n_kept[row] < end - begin:
+            order = np.argsort(-goodness[begin:end], kind="mergesort")
+            for place in order[n_kept[row] :]:
+                kept[begin + place] = False

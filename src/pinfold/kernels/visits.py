@@ -114,13 +114,7 @@ def _walk_once(
         advance(items, users, sources, np.uint64(1) << np.uint64(32), key, group[:n], visits)
         for w in range(n):
             m = count_visits(visits[w], sources.selves[group[w]], tally)
-            n_kept, size = 0, min(m, ids.shape[1])
-            for item in visits[w]:
-                place = np.searchsorted(tally.reached[:m], item)
-                if n_kept < size and tally.reached[place] == item and tally.counts[place] > 0:
-                    ids[group[w], n_kept], weights[group[w], n_kept] = item, 1 / size
-                    tally.counts[place] = 0
-                    n_kept += 1
+            keep_first(visits[w], tally, m, ids[group[w]], weights[group[w]])
 
 
 @njit(nogil=True, cache=True)
@@ -196,6 +190,18 @@ def count_visits(visits: Ints, own: int, tally: Tally) -> int:
         if item != own:
             tally.counts[n - 1] += 1
     return n
+
+
+@njit(nogil=True, cache=True)
+def keep_first(visits: Ints, tally: Tally, n: int, ids: Ints, weights: Floats) -> None:
+    """The first of the `n` reached in the order of the visits, after `count_visits`, into ids (T,) and weights (T,)."""
+    n_kept, size = 0, min(n, len(ids))
+    for item in visits:
+        place = np.searchsorted(tally.reached[:n], item)
+        if n_kept < size and tally.reached[place] == item and tally.counts[place] > 0:
+            ids[n_kept], weights[n_kept] = item, 1 / size
+            tally.counts[place] = 0
+            n_kept += 1
 
 
 @njit(nogil=True, cache=True)

@@ -85,7 +85,7 @@ def stream(key: np.uint64, number: int) -> np.uint64:
 
 
 @njit(nogil=True, cache=True)
-def _edge(table: Table, begin: np.uint64, end: np.uint64, draw: np.uint64) -> np.uint64:
+def pick_edge(table: Table, begin: np.uint64, end: np.uint64, draw: np.uint64) -> np.uint64:
     """One of the edges [begin, end): each as likely, by a multiplication instead of a division; or by weight."""
     if len(table.sums) == 0:
         return begin + ((draw >> HALF) * (end - begin) >> HALF)
@@ -115,7 +115,7 @@ def advance(
     for w in range(n):
         keys[w] = stream(key, sources.streams[group[w]])
         begins[w], ends[w] = sources.begins[group[w]], sources.ends[group[w]]
-        places[w] = _edge(table, begins[w], ends[w], mix(keys[w]))
+        places[w] = pick_edge(table, begins[w], ends[w], mix(keys[w]))
     for step in range(visits.shape[1]):
         second, third = np.uint64(2 * step + 1) * GOLDEN, np.uint64(2 * step + 2) * GOLDEN
         for w in range(n):
@@ -125,7 +125,7 @@ def advance(
             prefetch(users.ptr, user + ONE)  # now and then on the next line of the cache
         for w in range(n):
             user, draws[w] = places[w], mix(keys[w] + second)
-            places[w] = _edge(users, np.uint64(users.ptr[user]), np.uint64(users.ptr[user + ONE]), draws[w])
+            places[w] = pick_edge(users, np.uint64(users.ptr[user]), np.uint64(users.ptr[user + ONE]), draws[w])
             prefetch(users.ids, places[w])
         for w in range(n):
             item = np.uint64(users.ids[places[w]])
@@ -139,7 +139,7 @@ def advance(
             end = ends[w] if again else np.uint64(items.ptr[item + ONE])
             draw = mix(keys[w] + third)
             home[w] = again
-            places[w] = _edge(table, begin, end, draw) if fresh and again else _edge(items, begin, end, draw)
+            places[w] = pick_edge(table, begin, end, draw) if fresh and again else pick_edge(items, begin, end, draw)
             prefetch(items.ids, places[w])
 
 

@@ -70,6 +70,10 @@ class Context:
         """What made the features of the items."""
         return None if self.content is None else self.content.item_encoders
 
+    def user_encoders(self) -> Encoders | None:
+        """What made the features of the users."""
+        return None if self.content is None else self.content.user_encoders
+
     def item_content(self, model: str) -> Floats:
         """Features (I, F) of the items.
 

@@ -4,7 +4,7 @@ Ying et al., "Graph Convolutional Neural Networks for Web-Scale Recommender Syst
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -93,21 +93,27 @@ class PinSageConfig:
 class PinSage(nn.Module):
     """A `Trainable` on pairs of items."""
 
-    def __init__(self, config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Context) -> None:
+    def __init__(
+        self, config: PinSageConfig, graph: BipartiteGraph, seed: int, context: Context, shape: "Shape | None" = None
+    ) -> None:
+        """With `shape`, from neither graph nor context: batches come from elsewhere and bring their content."""
         super().__init__()
         if config.selection == "distance-weighted" and not config.unit:
             raise ConfigError("model.selection 'distance-weighted' needs distances on a sphere; set model.unit = true")
         self._config = config
-        self._graph, self._events = graph, context.events
-        content = context.item_content(config.name)
-        self._growth = growth(config, graph, seed)
-        bare = replace(self._growth, n_ids=0)
-        self._users = user_content(config, graph, context)
-        self._content = bare.first_input(content, graph.item_users, self._users)
-        self._sampler = sampler(config, graph, seed, context)
+        if shape is None:
+            self._graph, self._events = graph, context.events
+            content = context.item_content(config.name)
+            self._growth = growth(config, graph, seed)
+            bare = replace(self._growth, n_ids=0)
+            self._users = user_content(config, graph, context)
+            self._content = bare.first_input(content, graph.item_users, self._users)
+            self._sampler = sampler(config, graph, seed, context)
+            shape = Shape(graph.n_items, self._content.shape[1], self._growth.nobody(self._users.shape[1]))
+        self._shape = shape
         generator = torch.Generator().manual_seed(seed)
-        width = self._content.shape[1] + config.ids
-        self.ids = nn.Parameter(torch.randn(graph.n_items, config.ids, generator=generator) * 0.1)
+        width = shape.width + config.ids
+        self.ids = nn.Parameter(torch.randn(shape.n_items, config.ids, generator=generator) * 0.1)
         self.convolutions = nn.ModuleList()
         for _ in range(config.layers):
             self.convolutions.append(Convolve(width, config.hidden, config.dim, config.pooling, generator))
@@ -116,7 +122,6 @@ class PinSage(nn.Module):
         self.first_bias = nn.Parameter(torch.zeros(config.dim))
         self.second = kaiming(config.dim, config.dim, generator)
         self._inputs: Tensor | None = None
-        self._untaken: Tensor
 
     def module(self) -> nn.Module:
         """Itself."""
@@ -128,9 +133,7 @@ class PinSage(nn.Module):
 
     def batches(self, rng: np.random.Generator, epoch: int = 1) -> Iterator[ItemBatch]:
         """The pairs of an epoch, made ready by a thread of its own while the step before is computed."""
-        negatives = self._config.negatives
-        n_hard = min(epoch - 1, negatives.hard) if negatives.curriculum else negatives.hard
-        return Ahead(self._sampler.batches(rng, n_hard))
+        return Ahead(self._sampler.batches(rng, n_hard(self._config.negatives, epoch)))
 
     def loss(self, batch: ItemBatch) -> Tensor:
         """The weighted mean of the pairs' losses."""
@@ -162,9 +165,8 @@ class PinSage(nn.Module):
 
     def forward(self, batch: ItemBatch) -> Tensor:
         """The vectors (n, D) of the batch's items. PinSage, algorithm 2."""
-        where = torch.from_numpy(batch.nodes).to(self.ids.device)
         taken = self._taken(batch)
-        hidden = self._start(where, taken)
+        hidden = self._start(batch, taken)
         for layer, block in zip(self.convolutions, batch.blocks, strict=True):
             hidden = layer(hidden, block, None if taken is None else taken[: block.n_rows])
         hidden = torch.relu(hidden @ self.first + self.first_bias)
@@ -182,10 +184,11 @@ class PinSage(nn.Module):
             self._config.pooling,
             self._config.unit,
         )
-        items, inputs = embed_all(network, content, self._sampler.neighborhoods)
+        near = self._sampler.neighborhoods
+        items, inputs = embed_all(network, content, near)
         histories = self._graph.user_items
         vectors = make_users(items, histories, ages_of(histories, self._events), self._config.users)
-        return Convolved(vectors, network, inputs, self._growth, self._users, self._config.length_exponent)
+        return Convolved(vectors, network, inputs, self._growth, self._users, self._config.length_exponent, near)
 
     def _taken(self, batch: ItemBatch) -> Tensor | None:
         """Zeros (m, 1) for items that in this step go as if nobody had taken them, ones for the others."""
@@ -194,16 +197,15 @@ class PinSage(nn.Module):
         untaken = going_untaken(batch.nodes, batch.untaken, self._config.untaken)
         return torch.from_numpy(~untaken)[:, None].float().to(self.ids.device)
 
-    def _start(self, where: Tensor, taken: Tensor | None) -> Tensor:
-        """The first inputs (n, D_0) of some items."""
-        device, config = where.device, self._config
-        if self._inputs is None or self._inputs.device != device:
-            self._inputs = torch.from_numpy(self._content).to(device)
-            self._untaken = torch.from_numpy(self._growth.nobody(self._users.shape[1])).to(device)
-        content = self._inputs.index_select(0, where)
+    def _start(self, batch: ItemBatch, taken: Tensor | None) -> Tensor:
+        """The first inputs (n, D_0) of the batch's items."""
+        device, config = self.ids.device, self._config
+        where = torch.from_numpy(batch.nodes).to(device)
+        content = self._own_content(where) if batch.content is None else torch.from_numpy(batch.content).to(device)
         if taken is not None:
-            split = content.shape[1] - self._untaken.shape[1]
-            around = content[:, split:] * taken + self._untaken * (1 - taken)
+            untaken = torch.from_numpy(self._shape.untaken).to(device)
+            split = content.shape[1] - untaken.shape[1]
+            around = content[:, split:] * taken + untaken * (1 - taken)
             content = torch.cat([content[:, :split], around], dim=1)
         if config.dropout and self.training:
             content = content * kept_rows(content.shape, config.dropout, device)
@@ -213,6 +215,26 @@ class PinSage(nn.Module):
         if config.id_dropout and self.training:
             own = own * kept_rows((len(own), 1), config.id_dropout, device)
         return torch.cat([content, own if taken is None else own * taken], dim=1)
+
+    def _own_content(self, where: Tensor) -> Tensor:
+        """Rows of the table of content, on their device."""
+        if self._inputs is None or self._inputs.device != where.device:
+            self._inputs = torch.from_numpy(self._content).to(where.device)
+        return self._inputs.index_select(0, where)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a PinSage's parameters depend on beside its options and seed."""
+
+    n_items: int
+    width: int  # F_0, of the content with what the graph adds to it
+    untaken: Floats  # (1, F') the end of that for an item that nobody took
+
+
+def n_hard(config: ItemNegativesConfig, epoch: int) -> int:
+    """Hard negatives of each pair in this epoch, from 1. PinSage, section 3.4: the curriculum."""
+    return min(epoch - 1, config.hard) if config.curriculum else config.hard
 
 
 def user_content(config: PinSageConfig, graph: BipartiteGraph, context: Context) -> Floats:

@@ -166,4 +166,5 @@ def item_content(learned: Learned, encoders: Encoders | None) -> Floats | None:
     """The features of items (I, F) that a model keeps; None where it keeps none."""
     if encoders is None or not isinstance(learned, Convolved):
         return None
-    return learned.inputs[0][:, : encoders.dim]
+    features: Floats = learned.inputs[0][:, : encoders.dim].astype(np.float32, copy=False)
+    return features

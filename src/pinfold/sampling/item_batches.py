@@ -63,6 +63,7 @@ class ItemBatch:
     weights: Floats  # (B,)
     untaken: int = 0  # decides which items go as if nobody had taken them, see `going_untaken`
     n_whole: int | None = None  # pairs of the whole batch, where this is a share of it; see sampling.item_shares
+    content: Floats | None = None  # (m, F) of `nodes`, for who has no table of it; see engine.flat
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,11 @@ def share_items(batch: ItemBatch, rank: int, size: int) -> ItemBatch | None:
     seeds, place = np.unique(np.concatenate([part.ravel() for part in parts]), return_inverse=True)
     split = np.split(place.astype(np.int64), np.cumsum([part.size for part in parts])[:-1])
     queries, positives, others, hard = (new.reshape(part.shape) for new, part in zip(split, parts, strict=True))
-    nodes, blocks = restricted(batch.nodes, batch.blocks, seeds)
+    columns, blocks = restricted(np.arange(len(batch.nodes), dtype=np.int32), batch.blocks, seeds)
     own = batch.taken[0] % size == rank
     return replace(
         batch,
-        nodes=nodes,
+        nodes=batch.nodes[columns],
         blocks=blocks,
         queries=queries,
         positives=positives,
@@ -36,6 +36,7 @@ def share_items(batch: ItemBatch, rank: int, size: int) -> ItemBatch | None:
         taken=(batch.taken[0][own] // size, batch.taken[1][own]),
         weights=batch.weights[rows],
         n_whole=len(batch.queries),
+        content=None if batch.content is None else batch.content[columns],
     )
 
 

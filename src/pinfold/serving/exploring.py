@@ -119,7 +119,7 @@ class Explorer:
                 if not isinstance(learned, Convolved | Embeddings):
                     raise ConfigError(NO_CONTENT)
                 table = learned.inputs[0][:, :dim] if isinstance(learned, Convolved) else learned.items
-                self._content = unit(np.asarray(table) * self._counted())
+                self._content = unit(np.asarray(table, np.float32) * self._counted())
             return self._content
 
     def _counted(self) -> Floats:

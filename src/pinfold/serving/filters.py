@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pinfold.arrays import Bools, Doubles, Ints
-from pinfold.data.tables import Column, Table
+from pinfold.data.columns import Column
+from pinfold.data.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Columns:
     def value(self, name: str, row: int) -> Any:
         """One item's; None where it is missing."""
         value = self._table.columns[name][row]
-        return value.item() if isinstance(value, np.generic) else value
+        return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
     def row(self, row: int) -> dict[str, Any]:
         """All that is known of one item."""
@@ -112,7 +113,9 @@ class Columns:
 
 
 def _flat(column: Column) -> "list[tuple[int, Any]]":
-    """Every value of a column with its row; lists are opened."""
+    """Every value of a column with its row; lists are opened, vectors are none of them."""
+    if column.ndim == 2:
+        return []
     values = column.tolist()
     single = [(row, value) for row, value in enumerate(values) if value is not None and not isinstance(value, list)]
     several = [(row, one) for row, value in enumerate(values) if isinstance(value, list) for one in value]

@@ -11,6 +11,7 @@ import numpy as np
 
 from pinfold import __version__
 from pinfold.config import to_toml
+from pinfold.data.columns import Column
 from pinfold.data.interactions import Interactions
 from pinfold.data.tables import Table
 from pinfold.errors import ArtifactError, ConfigError
@@ -69,8 +70,13 @@ def fingerprint(events: Interactions) -> str:
 
 def fingerprint_table(table: Table) -> str:
     """The SHA-256 of an attribute table's names and values."""
-    values = {name: column.tolist() for name, column in table.columns.items()}
+    values = {name: _hashable(column) for name, column in table.columns.items()}
     return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _hashable(column: Column) -> object:
+    """The values; of vectors the SHA-256, since as Python numbers they would take ten times the room."""
+    return column.tolist() if column.ndim == 1 else hashlib.sha256(column.tobytes()).hexdigest()
 
 
 def _read_mark(path: Path) -> object:

@@ -1,0 +1,1 @@
+"""What a job will need, before it begins: memory, disk and seconds by stage, on one machine and on many."""
