@@ -1,13 +1,15 @@
 """The whole job on a graph like Pinterest's, a thousandth or a hundredth of it: each command measured by the system.
 
     python benchmarks/pinterest.py --scale 1000 --folder FOLDER
-    python benchmarks/pinterest.py --scale 100 --folder FOLDER --half --sample 0.02
+    python benchmarks/pinterest.py --scale 100 --folder FOLDER --half --sample 0.005 --no-attributes --no-serve \
+        --import-memory 10GB --embed-memory 8GB
 
 Scale 1 would be the paper's 2 billion pins, 1 billion boards and 18 billion edges. Every command is a process of its
 own; its seconds are the clock's, its memory is the most it held by the operating system's accounting (ru_maxrss of
-the process and those it waited for). Half a percent of the boards is held out before the import: hit-rates are of
+the process and those it waited for). A hundredth of the boards is held out before the import: hit-rates are of
 pairs of their pins, among all pins. A command whose result is there already is not run again, so a run that was
-stopped goes on; its figures stand in log.jsonl.
+stopped goes on; its figures stand in log.jsonl. Linux starts a child's peak at its parent's, so this process does
+nothing large before the last command has ended.
 """
 
 import argparse
@@ -21,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from environment import environment
-from pinterest_quality import hit_rates, with_features_of
+from pinterest_quality import hit_rates
 from pinterest_serving import answers
 
 PINS, BOARDS, EDGES = 2_000_000_000, 1_000_000_000, 18_000_000_000
-HELD_OUT = 200  # one board in so many
+HELD_OUT = 100  # one board in so many
+QUALITY = [sys.executable, str(Path(__file__).with_name("pinterest_quality.py"))]
 PINFOLD = [str(Path(sys.executable).with_name("pinfold"))]
 RUN = """seed = 0
 data.path = "{data}"
@@ -105,13 +108,13 @@ def main() -> None:
     size = ["--users", str(boards), "--items", str(pins), "--edges", str(edges)]
     generate = [*PINFOLD, "generate", *size, "--features", str(arguments.features), "--out", str(raw)]
     measured(log, "generate", generate, raw, pins=pins, boards=boards, edges=edges)
-    hold_out = [sys.executable, str(Path(__file__).with_name("pinterest_quality.py")), "hold-out", str(raw), str(kept)]
-    measured(log, "hold out", [*hold_out, str(HELD_OUT)], kept)
+    measured(log, "hold out", [*QUALITY, "hold-out", str(raw), str(kept), str(HELD_OUT)], kept)
     shards = [str(path) for path in sorted(kept.glob("events-*.parquet"))]
     table = ["--item-table", str(raw / "items.parquet")] if arguments.attributes else []
     limits = ["--memory", arguments.import_memory, "--threads", "2"]
     measured(log, "import", [*PINFOLD, "import", *shards, "--time", "time", *table, "--out", str(data), *limits], data)
-    features = with_features_of(data, raw, folder / "features.npy")
+    features = folder / "features.npy"
+    measured(log, "features", [*QUALITY, "features", str(data), str(raw), str(features)], features)
     small, cut = folder / "small", folder / "small.npy"
     sample = [*PINFOLD, "sample", str(data), "--users", str(arguments.sample), "--out", str(small)]
     measured(log, "sample", [*sample, "--features", str(features), "--features-out", str(cut)], small)
@@ -122,6 +125,10 @@ def main() -> None:
     embed = [*PINFOLD, "embed", str(folder / "model"), str(data), "--out", str(folder / "all")]
     embed += ["--vectors", f"look={features}", "--memory", arguments.embed_memory]
     measured(log, "embed", embed + ["--half"] * arguments.half, folder / "all")
+    metrics = json.loads((folder / "all" / "metrics.json").read_text())["embedding"]
+    stages = {name: found["seconds"] for name, found in metrics["stages"].items()}
+    told = {name: metrics[name] for name in ("users", "items", "events", "seconds", "nodes_per_second", "half")}
+    log.add("stages", **told, stages=stages)
     log.add("quality", **hit_rates(folder / "all", features, raw, HELD_OUT))
     if arguments.serve:
         log.add("serve", **answers(PINFOLD, folder / "all", np.random.default_rng(0)))
@@ -139,13 +146,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=int, default=1000, help="Pinterest divided by this")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--features", type=int, default=64)
-    parser.add_argument("--sample", type=float, default=0.2, help="share of the boards to train on (the paper's is .2)")
+    parser.add_argument("--sample", type=float, default=0.05, help="share of the boards to train on")
     parser.add_argument("--half", action="store_true")
     parser.add_argument("--serve", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--attributes", action=argparse.BooleanOptionalAction, default=True, help="titles and so on")
     parser.add_argument("--import-memory", default="2GB")
     parser.add_argument("--embed-memory", default="4GB")
-    for name, value in zip(OPTIONS, (64, 2, 50, 500, 2), strict=True):
+    for name, value in zip(OPTIONS, (64, 2, 20, 500, 2), strict=True):
         parser.add_argument(f"--{name}", type=int, default=value)
     return parser.parse_args()
 

@@ -119,4 +119,7 @@ def hit_rates(artifact: Path, features: Path, raw: Path, one_in: int) -> dict[st
 
 
 if __name__ == "__main__":
-    hold_out(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
+    if sys.argv[1] == "hold-out":
+        hold_out(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
+    else:
+        with_features_of(Path(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))

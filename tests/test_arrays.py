@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pinfold.arrays import Embeddings, TopK, check_array, spans
+from pinfold.arrays import Embeddings, TopK, check_array, narrow, spans
 
 
 def test_check_array_lets_a_fitting_array_through() -> None:
@@ -54,3 +54,9 @@ def test_spans_cover_everything_once() -> None:
     assert list(spans(0, 3)) == []
     assert list(spans(3, 3)) == [slice(0, 3)]
     assert list(spans(2**20)) == [slice(0, 2**20)]
+
+
+def test_half_precision_holds_what_it_can() -> None:
+    rows = np.array([[1e6, -1e6, 0.1]], np.float32)
+    assert narrow(rows, np.float16).tolist() == [[65504, -65504, float(np.float16(0.1))]]
+    assert narrow(rows, np.float32) is rows

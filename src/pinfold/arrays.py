@@ -5,6 +5,7 @@ Letters: U users, I items, E interactions (edges), B a batch, K results asked fo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ Strings = NDArray[np.object_]  # external ids, titles; None where missing
 SPAN = 1 << 20  # rows of a long array that are looked at together
 Halves = NDArray[np.float16]  # layers kept in half precision; everything is computed from them in single
 BLOCK = 1 << 16  # vectors that are looked at together
+MOST_HALF = float(np.finfo(np.float16).max)
 
 
 def check_array(name: str, array: NDArray[np.generic], dtype: type[np.generic], *shape: int) -> None:
@@ -53,6 +55,14 @@ def with_length(vectors: Floats, exponent: float) -> Floats:
         powers = np.maximum(lengths, np.finfo(np.float32).tiny) ** np.float32(exponent - 1)
         np.multiply(vectors[span], powers, out=scaled[span])
     return scaled
+
+
+def narrow(rows: NDArray[np.floating], dtype: np.dtype[Any] | type[np.generic]) -> NDArray[Any]:
+    """The rows in float16 where `dtype` is that, else as they are; what half precision cannot hold is cut to its most.
+
+    A cast alone would make it infinite, and what is computed from that NaN.
+    """
+    return np.clip(rows, -MOST_HALF, MOST_HALF).astype(np.float16) if dtype == np.float16 else rows
 
 
 def all_finite(array: NDArray[np.floating]) -> bool:

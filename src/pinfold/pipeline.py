@@ -124,6 +124,17 @@ def assemble(run: RunConfig, dataset: Dataset, split: Split, fitted: Fitted) -> 
     )  # fmt: skip
 
 
+def _why_unjudged(metrics: Mapping[str, Any]) -> str:
+    """Why an artifact has no test part."""
+    for name, command in (("update", "update"), ("embedding", "embed")):
+        if name in metrics:
+            return (
+                f"was made by `pinfold {command}`, which takes no test part along: what it has learned from may hold "
+                "the answers; evaluate the artifact that was trained"
+            )
+    return "was trained with split.protocol 'none' and has no test part to be judged on"
+
+
 def evaluate_artifact(path: Path, *, progress: Progress = SILENT) -> Verdict:
     """Open the artifact's test part, judge its model beside popularity and item-kNN, and record both in it.
 
@@ -133,7 +144,7 @@ def evaluate_artifact(path: Path, *, progress: Progress = SILENT) -> Verdict:
     check_place(path, KIND, replace=True)  # the numbers are written into it at the end
     artifact = read_artifact(path)
     if artifact.test is None:
-        raise ArtifactError(f"{path}: was trained with split.protocol 'none' and has no test part to be judged on")
+        raise ArtifactError(f"{path}: {_why_unjudged(artifact.metrics)}")
     run = stored_run(artifact.run, path)
     models: dict[str, Learned] = {}
     for baseline in (PopularityConfig(), ItemKNNConfig()):

@@ -268,3 +268,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert len(list((tmp_path / "400").glob("events-*.parquet"))) == 2
     assert call(10) == 1
     assert "at least 80" in capsys.readouterr().err
+
+
+def test_no_shard_is_empty(tmp_path: Path) -> None:
+    """Where some users have more edges than a shard should; an import refuses a file without events."""
+    generate(tmp_path / "raw", PinterestConfig(users=20, items=2000, edges=2100, features=2), shards=20)
+    shards = sorted((tmp_path / "raw").glob("events-*.parquet"))
+    report = import_files(Sources(shards), tmp_path / "out", ImportConfig(time="time"))
+    assert (len(shards), report.edges, report.users) == (20, 2100, 20)

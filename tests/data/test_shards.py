@@ -15,6 +15,8 @@ import pytest
 
 from pinfold.data.dataset import load_dataset
 from pinfold.data.readers import ImportConfig, Sources, import_files
+from pinfold.data.sql import Limits, workspace
+from pinfold.data.stored import open_dataset
 from pinfold.errors import DataError
 
 FULL = ImportConfig(weight="weight", time="time", bad_rows="skip")
@@ -174,3 +176,67 @@ def test_a_shard_without_a_column_and_one_without_rows(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"events-2.parquet: is empty; expected at least one event"):
         import_files(Sources(paths), tmp_path / "out", FULL)
     assert sorted(left.name for left in tmp_path.iterdir()) == [path.name for path in paths]
+
+
+@pytest.mark.parametrize("name", ["g[1].parquet", "g*.parquet", "g?.parquet", "user=5/item=6/g.parquet"])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_path_is_no_pattern_and_names_no_columns(tmp_path: Path, name: str, ending: str) -> None:
+    path = tmp_path / "raw" / name
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"user": ["a"], "item": ["other"]}), tmp_path / "raw" / "g1.parquet")
+    pq.write_table(pa.table({"user": ["a", "b"], "item": ["x", "y"]}), path)
+    if ending:
+        path = path.rename(path.with_name(path.name + ending))
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    out = tmp_path / "seed=3" / "id=[1]"
+    import_files(Sources([path]), out, ImportConfig())
+    dataset = load_dataset(out)
+    assert (dataset.users.all.tolist(), dataset.items.all.tolist()) == (["a", "b"], ["x", "y"])
+    assert list(dataset.item_table.columns) == []
+    stored = open_dataset(out)
+    assert (stored.ids("items", 0, 2).tolist(), stored.columns["items"]) == (["x", "y"], ())
+
+
+@pytest.mark.parametrize("name", ["items[1].csv", "items[1].jsonl", "items[1].parquet", "price=7/items.csv"])
+def test_nor_does_the_path_of_an_item_table(tmp_path: Path, name: str) -> None:
+    pq.write_table(pa.table({"user": ["a", "b"], "item": ["x", "y"]}), tmp_path / "e.parquet")
+    path = tmp_path / "raw" / name
+    path.parent.mkdir(parents=True)
+    with duckdb.connect() as connection:
+        for file, query in ((path.with_name("items1" + path.suffix), "SELECT 1"), (path, "SELECT 'x' AS item, 2 AS n")):
+            kind = {".csv": "csv, HEADER", ".jsonl": "json"}.get(path.suffix, "parquet")
+            connection.execute(f"COPY ({query}) TO '{file}' (FORMAT {kind})")
+    import_files(Sources([tmp_path / "e.parquet"], item_table=path), tmp_path / "out", ImportConfig())
+    columns = load_dataset(tmp_path / "out").item_table.columns
+    assert {name: column.tolist() for name, column in columns.items()} == {"n": [2, None]}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_are_counted_where_a_column_is_named_like_their_numbers(tmp_path: Path, threads: int) -> None:
+    items = ["x"] * 300 + [None] + ["y"] * 300
+    table = pa.table({"user": ["a"] * 601, "item": items, "File_Row_Number": list(range(601))[::-1]})
+    pq.write_table(table, tmp_path / "e.parquet", row_group_size=50)
+    config = ImportConfig(bad_rows="skip", threads=threads, weight="File_Row_Number")
+    import_files(Sources([tmp_path / "e.parquet"]), tmp_path / "out", config)
+    with (tmp_path / "out" / "rejected.csv").open(newline="", encoding="utf-8") as file:
+        found = [(row["row"], row["reason"]) for row in csv.DictReader(file)]
+    assert found == [("301", "no item id"), ("601", "bad weight")]
+
+
+def test_an_attribute_named_like_the_numbers_of_rows_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": ["a"], "item": ["x"], "file_row_number": [7]}), tmp_path / "e.parquet")
+    sources = Sources([tmp_path / "e.parquet"], item_table=tmp_path / "e.parquet")
+    with pytest.raises(DataError, match=r"e.parquet: no attribute can be named 'file_row_number'.*rename it"):
+        import_files(sources, tmp_path / "out", ImportConfig())
+
+
+def test_lists_are_no_ids(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": [["a", "b"]], "item": ["x"]}), tmp_path / "e.parquet")
+    with pytest.raises(DataError, match=r"column 'user' holds VARCHAR\[\]; expected ids as text or whole numbers"):
+        import_files(Sources([tmp_path / "e.parquet"]), tmp_path / "out", ImportConfig())
+
+
+def test_queries_over_shards_read_their_ends_once() -> None:
+    """A thousand shards would take minutes."""
+    with workspace(Limits()) as connection:
+        assert connection.execute("SELECT current_setting('parquet_metadata_cache')").fetchall() == [(True,)]

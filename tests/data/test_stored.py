@@ -45,7 +45,6 @@ def test_what_is_known_without_reading_tables(folder: Path) -> None:
     files, whole = open_dataset(folder), load_dataset(folder)
     assert (files.n_users, files.n_items) == (40, N_ITEMS)
     assert (files.n_rows("users"), files.n_rows("items")) == (40, N_ITEMS)
-    assert (files.has_attributes("users"), files.has_attributes("items")) == (False, True)
     assert np.array_equal(files.interactions.items, whole.interactions.items)
     assert isinstance(files.interactions.items, np.memmap)
     assert files.source == {"name": "odd"}

@@ -115,7 +115,15 @@ def test_numbers_beyond_64_bits_stay_whole(tmp_path: Path) -> None:
     assert columns["n"].dtype == np.int64
 
 
-@pytest.mark.parametrize("names", [["id"], ["ID"], ["title", "Title"]])
+def test_large_and_small_numbers_of_one_column_stay_apart(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        query = "SELECT id, (9223372036854775806 + id::UBIGINT)::UBIGINT AS big FROM (VALUES ('1'), ('2'), ('3')) t(id)"
+        connection.execute(f"COPY ({query}) TO '{tmp_path / 'x.parquet'}' (FORMAT parquet)")
+    columns = read_table(tmp_path / "x.parquet", "item")[1].columns
+    assert columns["big"].tolist() == [2**63 - 1, 2**63, 2**63 + 1]
+
+
+@pytest.mark.parametrize("names", [["id"], ["ID"], ["title", "Title"], ["File_Row_Number"]])
 def test_columns_that_files_could_not_tell_apart_are_refused(names: list[str]) -> None:
     # A column `id` would be read as the ids.
     with pytest.raises(ValueError, match="columns must differ in more than case, and none is named 'id'"):

@@ -139,6 +139,10 @@ def test_written_epochs_stay_and_damage_is_named(graph: BipartiteGraph, context:
     before = (place(tmp_path, 1) / "manifest.json").stat().st_mtime_ns
     write()
     assert (place(tmp_path, 1) / "manifest.json").stat().st_mtime_ns == before
+    with pytest.raises(ArtifactError, match="epoch-0001: was written with other half; remove it"):
+        write(half=True)
+    with pytest.raises(ArtifactError, match="other options"):
+        written(tmp_path, replace(CONFIG, layers=1), graph, context, 1)
     file = place(tmp_path, 2) / "batch_000001.safetensors"
     file.write_bytes(file.read_bytes()[:-8])
     reading = flat.batches(2)

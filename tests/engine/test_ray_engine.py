@@ -148,7 +148,9 @@ def test_a_cluster_without_room(cluster: Any, job: Job) -> None:
         RayEngine(job, 1, TABLE, threads=64, start_seconds=1)
 
 
-def test_wrong_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ray.py").write_text("open('run', 'w')")
+    monkeypatch.chdir(tmp_path)
     for address in ("nowhere", "host:port", "ray://a:1", "a:0"):
         with pytest.raises(ConfigError, match="expected host:port"):
             knock(address, 1)
@@ -157,6 +159,7 @@ def test_wrong_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ray_cluster, "CONNECT_SECONDS", 2.0)
         with pytest.raises(EngineError, match="something listens there, but no Ray cluster let us in within 2 s"):
             ray_cluster._probe(address)
+        assert not (tmp_path / "run").exists()  # what lies where the command is given is not run
     with pytest.raises(EngineError, match=f"--address {address}: nothing answers there"):
         knock(address, 1)
 
@@ -186,9 +189,12 @@ finally:
 
 
 def test_nothing_is_printed_and_nothing_is_left_after_ctrl_c(tmp_path: Path) -> None:
-    """In a process of its own, with a cluster of its own, which Ctrl-C reaches as a terminal sends it."""
+    """In a process of its own, with a cluster of its own, which Ctrl-C reaches as a terminal sends it.
+
+    Another cluster that the environment names has no part in it.
+    """
     short = tempfile.mkdtemp(prefix="pf")  # sockets of Ray have names of at most 107 characters
-    environment = {**os.environ, "TMPDIR": short}
+    environment = {**os.environ, "TMPDIR": short, "RAY_ADDRESS": "127.0.0.1:9"}
     process = subprocess.Popen(
         [sys.executable, "-c", ALONE, str(tmp_path)], env=environment, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engine.conftest import N_ITEMS, N_USERS, Known, Made, embedded, run_stages, whole
+from tests.engine.conftest import N_ITEMS, N_USERS, SMALL, Known, Made, embedded, run_stages, whole
 
 from pinfold.arrays import Embeddings
 from pinfold.artifacts import writing
@@ -185,3 +185,15 @@ def test_what_cannot_be_says_so(made: Made, known: Known, tmp_path: Path) -> Non
         folder.text("run.toml", "")
     with pytest.raises(ArtifactError, match="no trained layers"):
         embedded(replace(job, artifact=tmp_path / "other"), 2)
+
+
+def test_with_room_every_message_is_asked_for_once(made: Made) -> None:
+    """26 of a worker's 30 rows would fit if all their neighbors differed; they cannot, among 90 items."""
+    job, _ = made(memory=1 << 15)
+    engine = embedded(job, 3, last="project0")
+    before, foreign = engine.moved["join.answer"], 0
+    for shard in engine._shards:
+        near = np.unique(np.load(shard.place("neighborhoods") / "neighbor_ids.npy"))
+        foreign += int(((near >= 0) & (shard.items.owners(near) != shard.rank)).sum())
+    run_stages(engine, last="convolve0")
+    assert engine.moved["join.answer"] - before == foreign * SMALL.hidden * 4

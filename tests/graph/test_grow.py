@@ -121,6 +121,15 @@ def test_users_who_are_items_stay_those(graph: BipartiteGraph, users: str) -> No
         np.testing.assert_array_equal(getattr(grown, name), getattr(model.vectors, name))
 
 
+def test_layers_in_half_precision_stay_finite(graph: BipartiteGraph) -> None:
+    model = learned(graph)
+    model = replace(model, inputs=tuple(inputs.astype(np.float16) for inputs in model.inputs))
+    grown = grow(model, graph, np.full((1, F), 1e6, np.float32), takers([[0, 1]]))
+    assert grown.inputs[0].dtype == np.float16
+    assert grown.inputs[0][-1, :F].tolist() == [65504] * F
+    assert all(np.isfinite(inputs).all() for inputs in grown.inputs)
+
+
 def test_no_new_item_is_no_change(graph: BipartiteGraph) -> None:
     model = learned(graph)
     grown = grow(model, graph, normal(0, F), takers([]))

@@ -56,11 +56,14 @@ def test_what_is_larger_than_the_result_is_refused() -> None:
         merge_csr(csr, csr, 3, 4)
 
 
-def test_weights_that_vanish_are_refused() -> None:
-    one = Csr(np.array([0, 1]), np.array([0], np.int32), np.array([1], np.float32), 1)
-    other = Csr(one.ptr, one.ids, -one.weights, 1)
-    with pytest.raises(ValueError, match="zero"):
-        merge_csr(one, other, 1, 1)
+@pytest.mark.parametrize(("weight", "column"), [(0, 1), (-1, 1), (-1, 2)])
+def test_weights_that_could_vanish_are_refused(weight: float, column: int) -> None:
+    """Also where as many entries come as vanish."""
+    one = Csr(np.array([0, 2]), np.array([0, 1], np.int32), np.array([1, 1], np.float32), 3)
+    other = Csr(one.ptr, np.array([0, column], np.int32), np.array([weight, 1], np.float32), 3)
+    for pair in ((one, other), (other, one)):
+        with pytest.raises(ValueError, match="zero"):
+            merge_csr(*pair, 1, 3)
 
 
 def test_among_nothing_is_nothing() -> None:

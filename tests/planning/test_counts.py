@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pinfold.artifacts import writing
 from pinfold.data.dataset import Dataset, save_dataset
 from pinfold.data.interactions import Interactions
 from pinfold.data.tables import Table
@@ -72,3 +73,10 @@ def test_pairs_of_text_files_are_estimated(tmp_path: Path) -> None:
     path.write_text("query,item\n" + "item00001,item00002\n" * 1000)
     assert count_lines(path) == pytest.approx(1000, rel=0.1)
     assert count_lines(tmp_path / "none.csv") == 0
+
+
+def test_a_folder_that_is_no_data_set_is_named(tmp_path: Path) -> None:
+    with writing(tmp_path / "model", "artifact"):
+        pass
+    with pytest.raises(ArtifactError, match="model: expected a dataset"):
+        count(str(tmp_path / "model"), FeaturesConfig())

@@ -42,6 +42,18 @@ def test_the_table_says_what_holds_most(folder: Path, capsys: pytest.CaptureFixt
     assert "peak, sum" in shown
 
 
+@pytest.mark.parametrize(
+    ("more", "told"), [(["--half"], "--half goes with --embed"), (["--speeds", "none/s.json"], "none/s.json: speeds")]
+)
+def test_options_that_cannot_be_are_refused(
+    more: list[str], told: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", str(folder / "data"), str(folder / "run.toml"), *more])
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().err
+
+
 def test_what_cannot_fit_ends_with_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words(folder, "--memory", "100MB"))

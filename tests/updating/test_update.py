@@ -24,7 +24,7 @@ from pinfold.graph.interests import Interests, InterestsConfig
 from pinfold.graph.neighborhoods import NeighborhoodConfig, Neighborhoods, neighborhoods
 from pinfold.index.answers import Answers
 from pinfold.models.pinsage import PinSageConfig, equal_weights
-from pinfold.pipeline import train_run
+from pinfold.pipeline import evaluate_artifact, train_run
 from pinfold.run import DataConfig, RunConfig
 from pinfold.sampling.informativeness import InformativenessConfig
 from pinfold.sampling.item_batches import ItemNegativesConfig
@@ -315,6 +315,27 @@ def test_an_artifact_without_neighborhoods_gets_them_all(
     near = network(artifact).neighborhoods
     assert isinstance(near, Neighborhoods)
     np.testing.assert_array_equal(near.ids, whole.ids)
+
+
+def test_with_pruning_a_new_edge_changes_which_old_ones_are_walked(
+    trained: Make, update: Callable[..., tuple[Artifact, dict[str, Any]]]
+) -> None:
+    path = trained(replace(PINSAGE, neighborhood=replace(PINSAGE.neighborhood, prune=0.5)))
+    artifact, report = update(path, [("u01", "i01"), ("u01", "i37")])
+    assert "prune" in report["notes"][0]
+    whole = neighborhoods(artifact.graph, network(artifact).growth.neighborhood, network(artifact).growth.seed)
+    near = network(artifact).neighborhoods
+    assert isinstance(near, Neighborhoods)
+    np.testing.assert_array_equal(near.ids, whole.ids)
+    assert_rebuilt(artifact)
+
+
+def test_it_says_why_it_cannot_be_judged(
+    trained: Make, update: Callable[..., tuple[Artifact, dict[str, Any]]], tmp_path: Path
+) -> None:
+    update(trained(), NEW)
+    with pytest.raises(ArtifactError, match="made by `pinfold update`"):
+        evaluate_artifact(tmp_path / "next")
 
 
 def test_training_goes_on(trained: Make, update: Callable[..., tuple[Artifact, dict[str, Any]]]) -> None:

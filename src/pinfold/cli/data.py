@@ -21,6 +21,9 @@ def import_(
     options: Options = DATA,
     user_table: Path | None = None,
     item_table: Path | None = None,
+    engine: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
     replace: Replace = False,
 ) -> None:
     """Read files of who took what into a data set folder.
@@ -34,15 +37,27 @@ def import_(
         options: How to read them.
         user_table: Attributes of users: a file with a column `id` (or named like --user).
         item_table: Attributes of items; a column title, name or description gives recommendations their names.
+        engine: Parquet files by shards, to the same data set: local, workers in this process; or ray, for
+            `pip install 'pinfold[ray]'`. Each worker has an equal part of --memory.
+        workers: With an engine: how many workers share the files; 1 by default.
+        address: With ray: host:port of the cluster's head; without, this machine.
         replace: Replace an older folder of that name.
     """
     from pinfold.data.readers import Sources, import_files
+    from pinfold.errors import ConfigError
     from pinfold.terminal import ERR, OUT, report_table
 
+    sources = Sources(files, user_table, item_table)
     with ERR.status("reading") as status:
-        report = import_files(
-            Sources(files, user_table, item_table), out, options, replace=replace, progress=status.update
-        )
+        if engine is not None:
+            from pinfold.engine.importing import Workers, import_shards
+
+            shared = Workers(engine, 1 if workers is None else workers, address)
+            report = import_shards(sources, out, options, shared, replace=replace, progress=status.update)
+        elif workers is not None or address is not None:
+            raise ConfigError("--workers and --address go with --engine local or --engine ray")
+        else:
+            report = import_files(sources, out, options, replace=replace, progress=status.update)
     OUT.print(report_table(asdict(report), f"Wrote {out}"))
 
 

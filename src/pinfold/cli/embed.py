@@ -64,7 +64,7 @@ def embed(
     OUT.print("\n".join(told(figures)))
     for line in missed(read_figures(out)):
         OUT.print(f"index: {line}")
-    OUT.print(f"wrote {out}; ask it with: pinfold similar {out} ITEM, or serve it: pinfold serve {out}")
+    OUT.print(f"wrote {out}; ask it with: pinfold similar {out} --item ID, or serve it: pinfold serve {out}")
 
 
 def told(figures: dict[str, object]) -> list[str]:

@@ -39,6 +39,7 @@ def plan(
 
     from pinfold.config import read_run
     from pinfold.engine.embed import EmbedConfig, split_memory
+    from pinfold.errors import ConfigError
     from pinfold.planning.counts import Counts, count
     from pinfold.planning.embedding import Room, plan_embedding
     from pinfold.planning.limits import check_disk, check_memory
@@ -47,6 +48,8 @@ def plan(
     from pinfold.run import RunConfig
     from pinfold.terminal import OUT, plan_table
 
+    if half and not embed:
+        raise ConfigError("--half goes with --embed: training keeps its layers in single precision")
     read = read_run(run, RunConfig, set_)
     read = replace(read, data=replace(read.data, path=data))
     counts, fast = count(data, read.features), _speeds(speeds, out)

@@ -1,12 +1,13 @@
 """Attribute tables of users and items: read with their types, joined on the id, written beside the ids."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 import numpy as np
 
 from pinfold.data.records import open_text, read_header, read_records
-from pinfold.data.sql import Connection, columns_of, first_line, literal, quoted, scalar
+from pinfold.data.sql import ROW, Connection, columns_of, exact, first_line, literal, parquet_table, quoted, scalar
 from pinfold.errors import DataError, separator_hint
 
 WHOLE = (
@@ -43,6 +44,7 @@ def load_attributes(connection: Connection, noun: str, source: object, column: s
         types = columns_of(connection, table)
         key = _key(where, types, column)
         check_id_type(where, key, types[key])
+        _check_names(where, (name for name in types if name != key))
         chosen = [f"{_plain(name, kind)} AS {quoted(name)}" for name, kind in types.items() if name != key]
         listed = ", ".join([f"CAST({quoted(key)} AS VARCHAR) AS id", *chosen])
         connection.execute(f"CREATE TABLE {noun}_attributes AS SELECT {listed} FROM {table}")
@@ -79,7 +81,7 @@ def check_id_type(where: object, column: str, kind: str) -> None:
     Raises:
         DataError: floating point numbers, dates, lists and the like.
     """
-    if kind.startswith(TEXTS) or kind in WHOLE:
+    if (kind.startswith(TEXTS) and not kind.endswith("]")) or kind in WHOLE:
         return
     advice = "; a missing id makes pandas turn whole numbers into floats" if kind in ("DOUBLE", "FLOAT") else ""
     raise DataError(f"{where}: column {column!r} holds {kind}; expected ids as text or whole numbers{advice}")
@@ -108,7 +110,7 @@ def _table(connection: Connection, source: object, column: str) -> str:
     """A table expression for the source; a file's id column is read as text, whatever it looks like."""
     if not isinstance(source, Path):
         return as_source(connection, "attributes", source)
-    name = literal(str(source))
+    name = f"{literal(exact(source))}, hive_partitioning = false"
     ending = Path(source.name.lower().removesuffix(".gz")).suffix
     with open_text(source) as file:
         if ending in (".csv", ".tsv"):
@@ -123,7 +125,7 @@ def _table(connection: Connection, source: object, column: str) -> str:
         types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in found.items())
         return f"read_json({name}, format = 'newline_delimited', columns = {{{types}}})"
     if source.suffix.lower() == ".parquet":
-        return f"read_parquet({name})"
+        return parquet_table(source)
     raise DataError(f"{source}: expected a table ending in .csv, .tsv, .jsonl, .ndjson (or these with .gz) or .parquet")
 
 
@@ -157,6 +159,13 @@ def _key(where: str, found: object, column: str) -> str:
             f"{where}: has both {keys[0]!r} and {others[0]!r}, and only one can be the id; rename the other"
         )
     return str(keys[0])
+
+
+def _check_names(where: str, names: Iterable[str]) -> None:
+    """Raise where an attribute would hide the rows' numbers in the file that is written."""
+    taken = [name for name in names if name.lower() == ROW]
+    if taken:
+        raise DataError(f"{where}: no attribute can be named {taken[0]!r}, as the rows of Parquet files are; rename it")
 
 
 def _plain(name: str, kind: str) -> str:

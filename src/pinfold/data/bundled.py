@@ -8,6 +8,7 @@ import duckdb
 from pinfold.artifacts import open_folder
 from pinfold.data.dataset import Dataset
 from pinfold.data.interactions import Interactions
+from pinfold.data.sql import parquet_table
 from pinfold.data.tables import read_table
 from pinfold.errors import ArtifactError
 
@@ -41,9 +42,7 @@ def read_collections(path: Path) -> Dataset:
     users, user_table = read_table(folder.file("collections.parquet"), "collection")
     items, item_table = read_table(folder.file("items.parquet"), "item")
     with duckdb.connect() as connection:
-        found = connection.execute(
-            "SELECT collection, item FROM read_parquet($path)", {"path": str(folder.file("events.parquet"))}
-        )
+        found = connection.execute(f"SELECT collection, item FROM {parquet_table(folder.file('events.parquet'))}")
         events = found.fetchnumpy()
     interactions = Interactions.of(users.rows(events["collection"]), items.rows(events["item"]), len(users), len(items))
     return Dataset(interactions, users, items, user_table, item_table, folder.json("source.json"))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinfold.arrays import Floats
-from pinfold.data.sql import Connection, columns_of, literal, quoted, scalar
+from pinfold.data.sql import Connection, columns_of, exact, parquet_table, quoted, scalar
 
 Column = NDArray[Any]  # (n,) or (n, D) numbers, or (n,) objects: str, bool, list, None where missing
 
@@ -22,12 +22,12 @@ FEW = 10_000  # distinct texts of a column up to which equal ones are kept once
 
 def count_rows(connection: Connection, path: Path) -> int:
     """The rows of a Parquet file, from its footer."""
-    return int(scalar(connection, "SELECT num_rows FROM parquet_file_metadata($1)", str(path)))
+    return int(scalar(connection, "SELECT num_rows FROM parquet_file_metadata($1)", exact(path)))
 
 
 def types_of(connection: Connection, path: Path) -> dict[str, str]:
     """Names and SQL types of the columns of a Parquet file, in order."""
-    return columns_of(connection, _file(path))
+    return columns_of(connection, parquet_table(path))
 
 
 def read_columns(
@@ -54,12 +54,9 @@ def read_columns(
     return {name: found[name] for name in names}
 
 
-def _file(path: Path) -> str:
-    return f"read_parquet({literal(str(path))})"
-
-
 def _select(path: Path, chosen: str, start: int, stop: int) -> str:
-    return f"SELECT {chosen} FROM {_file(path)} WHERE file_row_number >= {start} AND file_row_number < {stop}"
+    rows = f"file_row_number >= {start} AND file_row_number < {stop}"
+    return f"SELECT {chosen} FROM {parquet_table(path)} WHERE {rows}"
 
 
 def _plain(connection: Connection, path: Path, names: Sequence[str], rows: tuple[int, int]) -> dict[str, Column]:
@@ -129,8 +126,9 @@ def _matrix(connection: Connection, path: Path, name: str, width: int, rows: tup
 def _objects(connection: Connection, path: Path, name: str, rows: tuple[int, int]) -> Column:
     """Lists and numbers beyond 64 bits, as Python has them."""
     values = [row[0] for row in connection.execute(_select(path, quoted(name), *rows)).fetchall()]
-    if values and all(isinstance(value, int) for value in values):
-        return np.array(values)
+    # numpy would make one uint64 of some, and of larger and smaller ones together floats, of which many are one
+    if values and all(isinstance(value, int) and abs(value) < 2**63 for value in values):
+        return np.array(values, np.int64)
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column

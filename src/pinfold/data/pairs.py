@@ -8,7 +8,7 @@ import numpy as np
 from pinfold.arrays import Doubles, Ints
 from pinfold.data.attributes import check_id_type
 from pinfold.data.records import open_text, read_header
-from pinfold.data.sql import columns_of, first_line, literal
+from pinfold.data.sql import columns_of, exact, first_line, literal, parquet_table
 from pinfold.data.vocab import Vocab
 from pinfold.errors import DataError
 
@@ -61,15 +61,15 @@ def _number(text: object) -> float:
 
 
 def _table(path: Path) -> str:
-    name, ending = literal(str(path)), Path(path.name.lower().removesuffix(".gz")).suffix
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
     if ending == ".parquet":
         with open_text(path):  # says it if there is none
             pass
-        return f"read_parquet({name})"
+        return parquet_table(path)
     if ending not in (".csv", ".tsv"):
         raise DataError(f"{path}: expected pairs in a file ending in .csv, .tsv (or these with .gz) or .parquet")
     delimiter = "\t" if ending == ".tsv" else ","
     with open_text(path) as file:
         read_header(file, path, delimiter)
     form = f"header = true, skip = 0, all_varchar = true, delim = '{delimiter}', quote = '\"', comment = ''"
-    return f"read_csv({name}, {form})"
+    return f"read_csv({literal(exact(path))}, {form}, hive_partitioning = false)"

@@ -75,8 +75,11 @@ def _shards(places: Places, shards: int) -> list[Ints]:
     config = places.config
     users: Ints = np.random.default_rng([config.seed, 5]).permutation(config.users).astype(np.int32)
     sums = np.cumsum(places.world.degrees[users], dtype=np.int64)
-    bounds = np.searchsorted(sums, np.arange(1, shards) * config.edges // shards, side="left") + 1
-    return np.split(users, np.minimum(bounds, config.users))
+    steps = np.arange(1, shards)
+    bounds = np.searchsorted(sums, steps * config.edges // shards, side="left") + 1
+    # a user each at least, though one before may have more edges than a shard should
+    bounds = np.maximum.accumulate(bounds - steps) + steps
+    return np.split(users, np.minimum(bounds, config.users - shards + steps))
 
 
 def _write_events(connection: Connection, folder: Path, places: Places, shards: list[Ints], progress: Progress) -> None:

@@ -18,7 +18,7 @@ from pinfold.arrays import Bools, Ints
 from pinfold.artifacts import writing
 from pinfold.data.dataset import KIND
 from pinfold.data.npy import NpyStream
-from pinfold.data.sql import Limits, literal, workspace
+from pinfold.data.sql import Limits, literal, parquet_table, workspace
 from pinfold.data.stored import SIDES, DatasetFiles, open_dataset
 from pinfold.errors import ArtifactError, ConfigError, DataError
 
@@ -141,7 +141,7 @@ def _copy_table(table: Path, kept: Bools, out: Path) -> None:
     with workspace(Limits(), out.parent.parent) as connection:
         connection.register("kept", {"row": np.flatnonzero(kept)})
         query = (
-            f"SELECT whole.* FROM read_parquet({literal(str(table))}) whole "
+            f"SELECT whole.* FROM {parquet_table(table)} whole "
             "SEMI JOIN kept ON kept.row = file_row_number ORDER BY file_row_number"
         )
         connection.execute(f"COPY ({query}) TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)")

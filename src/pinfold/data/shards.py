@@ -11,7 +11,7 @@ import duckdb
 from pinfold.data.attributes import check_id_type
 from pinfold.data.columns import WHOLE
 from pinfold.data.records import DAMAGE, open_text, require
-from pinfold.data.sql import Connection, columns_of, first_line, literal, quoted, scalar
+from pinfold.data.sql import ROW, Connection, columns_of, first_line, parquet_table, quoted, scalar
 from pinfold.data.staging import ROLES
 from pinfold.errors import DataError
 
@@ -70,6 +70,8 @@ def check_columns(where: object, types: Mapping[str, str], columns: Mapping[str,
 def parquet(connection: Connection, file: int, path: Path) -> str:
     """The table expression of a Parquet file, which is unpacked first when its name ends in .gz.
 
+    In brackets where a column of the file hides the numbers of its rows: `records` then counts them.
+
     Raises:
         DataError: there is no such file.
     """
@@ -81,7 +83,9 @@ def parquet(connection: Connection, file: int, path: Path) -> str:
         unpacked = folder / f"{file}.parquet"
         with gzip.open(path) as packed, unpacked.open("wb") as target:
             shutil.copyfileobj(packed, target)
-    return f"read_parquet({literal(str(unpacked))})"
+    source = parquet_table(unpacked)
+    hidden = any(name.lower() == ROW for name in columns_of(connection, source))
+    return f"(SELECT * FROM {source})" if hidden else source
 
 
 @contextmanager
@@ -117,5 +121,5 @@ def naming_shards(connection: Connection, paths: Sequence[Path], columns: Mappin
             if path.suffix.lower() != ".gz":
                 with reading(path):
                     values = ", ".join(f"max(hash({quoted(name)}))" for name in columns.values())
-                    connection.execute(f"SELECT {values} FROM read_parquet({literal(str(path))})").fetchall()
+                    connection.execute(f"SELECT {values} FROM {parquet_table(path)}").fetchall()
         raise

@@ -13,6 +13,7 @@ import duckdb
 from pinfold.errors import ArtifactError, ConfigError, DataError
 
 Connection = duckdb.DuckDBPyConnection
+ROW = "file_row_number"  # what DuckDB calls the place of a row in a Parquet file, from 0
 REFUSED = re.compile(r'Could not write (?:to )?file \\?"(.*?)\\?"(?: \(.*?\))?: ([^"\n]*)')  # the system's own words
 
 
@@ -47,6 +48,8 @@ def workspace(limits: Limits, beside: Path | None = None) -> Iterator[Connection
         _set(connection, "TimeZone", limits.time_zone, "time_zone")
         _set(connection, "temp_directory", folder, "temp_directory")
         _set(connection, "enable_progress_bar", False, "progress")  # DuckDB would write to the terminal
+        # or every query over many Parquet files reads the end of each of them again
+        _set(connection, "parquet_metadata_cache", True, "parquet_metadata_cache")
         _set(connection, "autoinstall_known_extensions", False, "extensions")  # nothing is ever downloaded
         try:
             yield connection
@@ -68,6 +71,16 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """A text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def exact(path: Path) -> str:
+    """A path as DuckDB finds this one file by it, though `*`, `?` and `[` in a name make a pattern there."""
+    return re.sub(r"([*?[])", r"[\1]", str(path))
+
+
+def parquet_table(path: Path) -> str:
+    """The table expression of a Parquet file with its own columns, and none from a folder named `key=value`."""
+    return f"read_parquet({literal(exact(path))}, hive_partitioning = false)"
 
 
 def scalar(connection: Connection, query: str, *values: object) -> Any:

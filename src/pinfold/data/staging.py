@@ -10,7 +10,7 @@ The doctor looks at the same tables. An import of Parquet files alone copies nei
 `events` are views of the files (see shards), numbers stay numbers, and users and items have a column `key` of such ids.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,9 @@ from pinfold.data.times import KINDS, kind_of, seconds
 STEP = 131_072  # rows handed over at once: a row group of DuckDB's, and a little memory
 ROLES = {"user": "user_id", "item": "item_id", "weight": "weight", "time": "time"}  # role -> column here
 SMALLEST, LARGEST = 1e-30, 1e30  # sums of weights within these stay within float32
-GOOD_WEIGHT = f"coalesce(TRY_CAST(weight AS DOUBLE) BETWEEN {SMALLEST} AND {LARGEST}, false)"
+NUMBER = "TRY_CAST(weight AS DOUBLE)"
+# isfinite: what Parquet says of its least and largest value leaves NaN out, and DuckDB believes it
+GOOD_WEIGHT = f"coalesce(isfinite({NUMBER}) AND {NUMBER} BETWEEN {SMALLEST} AND {LARGEST}, false)"
 
 
 def create_tables(connection: Connection, *, raw: bool = True) -> None:
@@ -156,7 +158,7 @@ def number(connection: Connection, things: str, column: str) -> int:
     return int(scalar(connection, f"SELECT count(*) FROM {things}"))
 
 
-def sort_edges(connection: Connection, columns: Iterable[str]) -> None:
+def sort_edges(connection: Connection, columns: Collection[str]) -> None:
     """Create `edges`: the events by number, in one order whatever the order of the files.
 
     Without the times or weights that no event has, so that less is sorted and spilled.
@@ -165,12 +167,12 @@ def sort_edges(connection: Connection, columns: Iterable[str]) -> None:
     connection.execute(f"CREATE TABLE edges AS {numbered_events(connection, columns)} ORDER BY {order}")
 
 
-def edge_columns(columns: Iterable[str]) -> list[str]:
+def edge_columns(columns: Collection[str]) -> list[str]:
     """The columns of `edges`, which is sorted by them."""
     return ["user_row", "item_row", *(name for name in ("time", "weight") if name in columns)]
 
 
-def numbered_events(connection: Connection, columns: Iterable[str]) -> str:
+def numbered_events(connection: Connection, columns: Collection[str]) -> str:
     """SQL for the events by number, in any order, from `events`, `users` and `items`."""
     keys = {things: "key" if "key" in columns_of(connection, things) else "id" for things in ("users", "items")}
     chosen = ", ".join(["users.row AS user_row", "items.row AS item_row", *edge_columns(columns)[2:]])

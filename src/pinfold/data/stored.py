@@ -52,10 +52,6 @@ class DatasetFiles:
         """U or I."""
         return self.n_users if side == "users" else self.n_items
 
-    def has_attributes(self, side: Side) -> bool:
-        """Whether this side's table has more than ids."""
-        return bool(self.columns[side])
-
     def block(self, side: Side, columns: Sequence[str], start: int, stop: int) -> Table:
         """These attributes of the rows [start, stop); row r of the table is row start + r. Without columns, no reading.
 

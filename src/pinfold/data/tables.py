@@ -9,7 +9,7 @@ import numpy as np
 
 from pinfold.arrays import Strings
 from pinfold.data.columns import Column, read_columns, types_of
-from pinfold.data.sql import quoted
+from pinfold.data.sql import ROW, quoted
 from pinfold.data.vocab import Vocab
 from pinfold.errors import ArtifactError
 
@@ -22,9 +22,11 @@ class Table:
     n_rows: int
 
     def __post_init__(self) -> None:
-        names = ["id", *(name.lower() for name in self.columns)]  # SQL and Parquet readers know no case
+        names = ["id", ROW, *(name.lower() for name in self.columns)]  # SQL and Parquet readers know no case
         if len(set(names)) != len(names):
-            raise ValueError(f"columns must differ in more than case, and none is named 'id': {list(self.columns)}")
+            raise ValueError(
+                f"columns must differ in more than case, and none is named 'id' or {ROW!r}: {list(self.columns)}"
+            )
         for name, column in self.columns.items():
             matrix = column.ndim == 2 and column.dtype.kind in "iuf"
             if column.shape[:1] != (self.n_rows,) or not (column.ndim == 1 or matrix):

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from pinfold.arrays import Floats
+from pinfold.arrays import BLOCK, Floats, narrow
 from pinfold.data.stored import DatasetFiles
 from pinfold.engine import joins
 from pinfold.engine.graph import Side, files
 from pinfold.engine.interface import Options, Shard
-from pinfold.engine.parts import blocks, is_whole, making, narrow, open_part, read_rows, stored
+from pinfold.engine.parts import blocks, is_whole, making, open_part, read_rows, stored
 from pinfold.engine.trained import read_both_encoders, read_trained
 from pinfold.errors import DataError
 from pinfold.features.encoders import Block, Encoders, encode
@@ -80,4 +80,4 @@ def _content(shard: Shard, options: Options) -> joins.Joining:
 
 def _at_once(shard: Shard, width: int) -> int:
     """Rows whose features are made at once."""
-    return max(1, min(shard.job.block, shard.job.memory // (32 * width + 64)))
+    return max(1, min(shard.job.block, BLOCK, shard.job.memory // (32 * width + 64)))

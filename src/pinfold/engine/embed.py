@@ -10,16 +10,17 @@ from pydantic import Field
 
 from pinfold.artifacts import Folder, check_place, open_folder
 from pinfold.config import options
-from pinfold.data.stored import DatasetFiles, open_dataset
+from pinfold.data.stored import SIDES, DatasetFiles, open_dataset
 from pinfold.embedding.artifact import FEATURES, KIND, USER_FEATURES
 from pinfold.embedding.networks import read_network
 from pinfold.engine.assemble import Assembly, More, assemble
 from pinfold.engine.interface import Engine, Job
-from pinfold.engine.job import Diary, Figures, discard, go, keep_encoders, opened, seal_of, stays
+from pinfold.engine.job import Diary, Figures, check_apart, discard, go, keep_encoders, opened, seal_of, stays
 from pinfold.engine.local import LocalEngine
 from pinfold.engine.stages import stages
 from pinfold.engine.steps import EMBED
 from pinfold.engine.trained import LAYERS
+from pinfold.engine.walks import check_parts
 from pinfold.errors import ArtifactError, ConfigError, DataError, PinfoldError, did_you_mean
 from pinfold.features.encoders import Encoders
 from pinfold.features.store import read_encoders
@@ -100,17 +101,19 @@ def embed(asked: Embedding, *, replace_old: bool = False, progress: Progress = S
     """
     config, began = asked.config, time.perf_counter()
     check_place(asked.out, KIND, replace=replace_old)
+    check_apart(asked.work, asked.out)
     if config.address is not None and config.engine == "local":
         raise ConfigError("--address goes with --engine ray")
     memory = split_memory(config)
     trained = open_folder(asked.artifact, KIND, _is_of_network)
     network, growth = checked_network(trained)
+    check_parts(growth.neighborhood, config.workers)
     dataset = open_dataset(asked.data)
     with opened(asked.work, _identity(asked)) as diary:
         encoders = _checked_encoders(asked, trained, dataset, diary)
         job = Job(
             asked.work, asked.data.resolve(), asked.artifact.resolve(), dataset.n_users, dataset.n_items,
-            len(dataset.interactions), growth.seed, config.half, memory,
+            len(dataset.interactions), growth.seed, config.half, memory, 1 << max(16, memory.bit_length() - 13),
         )  # fmt: skip
         names = [one for one in stages(len(network.convolutions)) if one.name != "users" or _means(asked)]
         diary.add("open", time.perf_counter() - began)
@@ -185,13 +188,11 @@ def check_columns(encoders: Path, dataset: DatasetFiles) -> None:
         DataError: a column is missing, or an npy file has not a row for each item.
     """
     folder = open_folder(encoders)
-    for prefix, side in ((FEATURES, "items"), (USER_FEATURES, "users")):
+    for prefix, side in zip((USER_FEATURES, FEATURES), SIDES, strict=True):
         if not folder.has(f"{prefix}encoders.json"):
             continue
         found: Encoders = read_encoders(folder, prefix)
-        columns, n_rows = (dataset.columns["items"], dataset.n_items)
-        if side == "users":
-            columns, n_rows = (dataset.columns["users"], dataset.n_users)
+        columns, n_rows = dataset.columns[side], dataset.n_rows(side)
         for name, block in found.columns.items():
             path = block.encoder.path if isinstance(block.encoder, Vectors) else None
             if path is not None:

@@ -5,8 +5,9 @@ items in these, each in a file of its own. AGL's GraphFlat (Zhang et al., VLDB 2
 "information-complete" neighborhoods, shared by the pairs of a batch. One batch is in memory at a time.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from pinfold.arrays import Floats, Ints
+from pinfold.arrays import Floats, Ints, narrow
 from pinfold.artifacts import is_folder, open_folder, writing
 from pinfold.engine.partition import Ranges, by_owner
 from pinfold.errors import ArtifactError
@@ -29,6 +30,7 @@ KIND = "flat-batches"
 HEADER = "flat.json"
 ARRAYS = ("nodes", "queries", "positives", "negatives", "hard", "log_draws", "weights")
 
+Form = dict[str, Any]  # what an epoch was written with
 Rows = Callable[[Ints], NDArray[Any]]  # items (m,) -> their rows (m, ..)
 
 
@@ -83,26 +85,40 @@ def flatten(
         half: content in half precision: half the bytes, and losses equal to some three digits only.
 
     Raises:
-        ArtifactError: the file system refuses.
+        ArtifactError: an epoch that is there was written with other options, or the file system refuses.
     """
     drawing = replace(sampler, n_layers=0)
+    form = {"options": asdict(config), "seed": seed, "half": half, "n_items": shape.n_items, "width": shape.width}
+    form = json.loads(json.dumps({**form, "untaken": shape.untaken[0].tolist()}))  # as it is read again
     for epoch in range(1, epochs + 1):
         if is_folder(place(folder, epoch)):
+            _check_same(place(folder, epoch), form)
             continue
         rng = np.random.default_rng([seed, epoch])
         rng.integers(2**63)  # which training takes for itself before the first batch
         drawn = drawing.batches(rng, n_hard(config.negatives, epoch))
-        _write(place(folder, epoch), drawn, lambda batch: _whole(batch, tables, sampler, half), shape)
+        _write(place(folder, epoch), drawn, lambda batch: _whole(batch, tables, sampler, half), form)
 
 
-def _write(path: Path, drawn: Iterable[ItemBatch], whole: Callable[[ItemBatch], ItemBatch], shape: Shape) -> None:
+def _check_same(path: Path, form: Form) -> None:
+    """Raise unless the epoch that is there is the one that is asked for."""
+    found = _header(path)
+    other = ", ".join(name for name, value in form.items() if found.get(name) != value)
+    if other:
+        raise ArtifactError(f"{path}: was written with other {other}; remove it, or write to another folder")
+
+
+def _header(path: Path) -> Form:
+    return open_folder(path, KIND, lambda name: name == HEADER).json(HEADER)
+
+
+def _write(path: Path, drawn: Iterable[ItemBatch], whole: Callable[[ItemBatch], ItemBatch], form: Form) -> None:
     with writing(path, KIND) as folder:
         n_batches = 0
         for batch in drawn:
             save_file(_packed(whole(batch)), folder.path(_name(n_batches)))
             n_batches += 1
-        plain = {"n_items": shape.n_items, "width": shape.width, "untaken": shape.untaken[0].tolist()}
-        folder.json(HEADER, {"n_batches": n_batches, **plain})
+        folder.json(HEADER, {"n_batches": n_batches, **form})
 
 
 def _name(number: int) -> str:
@@ -113,7 +129,7 @@ def _whole(batch: ItemBatch, tables: Tables, sampler: Sampler, half: bool) -> It
     """A batch of bare items with its part of the graph and its content."""
     pairs = (batch.nodes[batch.queries], batch.nodes[batch.positives]) if sampler.guard else ()
     nodes, made = hops(tables, batch.nodes, sampler.n_layers, pairs)
-    content: NDArray[Any] = tables.content(nodes).astype(np.float16 if half else np.float32, copy=False)
+    content = narrow(tables.content(nodes).astype(np.float32, copy=False), np.float16 if half else np.float32)
     return replace(batch, nodes=nodes, blocks=made, content=content)
 
 
@@ -187,7 +203,7 @@ class FlatBatches:
         Raises:
             ArtifactError: the first epoch is missing or damaged.
         """
-        kept = self._header(1)
+        kept = _header(place(self.folder, 1))
         return Shape(kept["n_items"], kept["width"], np.array([kept["untaken"]], np.float32))
 
     def n_epochs(self) -> int:
@@ -196,7 +212,7 @@ class FlatBatches:
 
     def n_batches(self) -> int:
         """Batches in an epoch."""
-        return int(self._header(1)["n_batches"])
+        return int(_header(place(self.folder, 1))["n_batches"])
 
     def batches(self, epoch: int) -> Iterator[ItemBatch]:
         """The batches of an epoch, from 1, in their order; after the last epoch the first follows.
@@ -205,13 +221,10 @@ class FlatBatches:
             ArtifactError: names the file that is missing, truncated or damaged.
         """
         epoch = (epoch - 1) % max(self.n_epochs(), 1) + 1
-        for number in range(int(self._header(epoch)["n_batches"])):
+        for number in range(int(_header(place(self.folder, epoch))["n_batches"])):
             name = _name(number)
             file = open_folder(place(self.folder, epoch), KIND, lambda other, name=name: other == name).file(name)  # type: ignore[misc]
             try:
                 yield _unpacked(load_file(file))
             except (SafetensorError, KeyError, ValueError) as error:
                 raise ArtifactError(f"{file}: is no batch: {error}; write it again") from error
-
-    def _header(self, epoch: int) -> dict[str, Any]:
-        return open_folder(place(self.folder, epoch), KIND, lambda name: name == HEADER).json(HEADER)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pinfold.artifacts import MANIFEST, Folder, writing
+from pinfold.artifacts import MANIFEST, Folder, open_folder, writing
 from pinfold.embedding.artifact import FEATURES, USER_FEATURES, link
 from pinfold.engine.interface import Engine, Job, Options, Shard
 from pinfold.engine.stages import Go, Stage, degree_scale
@@ -95,6 +95,17 @@ def _diary(work: Path) -> Diary:
     return Diary(work, found.get("started", time.time()), found.get("stages", {}), found.get("notes", []))
 
 
+def check_apart(work: Path, out: Path) -> None:
+    """Raise unless neither folder lies in the other: the work folder is removed with all that is in it.
+
+    Raises:
+        ConfigError: one does.
+    """
+    inner, outer = work.resolve(), out.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise ConfigError(f"--work {work}: lies in --out {out}, or the other way round; name a folder beside it")
+
+
 def discard(work: Path) -> None:
     """Remove the work folder of a job that is done."""
     shutil.rmtree(work, ignore_errors=True)
@@ -109,7 +120,10 @@ def keep_encoders(artifact: Folder, work: Path, vectors: dict[str, Path]) -> Pat
     """
     place, name = work / ENCODERS, f"{FEATURES}encoders.json"
     if place.exists():
-        return place
+        try:
+            return open_folder(place, ENCODERS).path
+        except ArtifactError:
+            shutil.rmtree(place)
     form = artifact.json(name)
     known = [str(column["name"]) for column in form["columns"] if column["kind"] == "vector"]
     for column in vectors:
@@ -118,7 +132,7 @@ def keep_encoders(artifact: Folder, work: Path, vectors: dict[str, Path]) -> Pat
             raise ConfigError(f"--vectors {column}: the artifact has no such column of vectors (known: {listed})")
     for column in form["columns"]:
         if column["name"] in vectors:
-            column["path"] = str(vectors[column["name"]])
+            column["path"] = str(vectors[column["name"]].resolve())
     with writing(place, ENCODERS) as folder:
         for file in artifact.files:
             if file.startswith((FEATURES, USER_FEATURES)) and file != name:
@@ -148,7 +162,7 @@ def go(
             try:
                 retried(engine, replace(stage, run=_unless_used(stage, users)), options, diary)
                 if stage.name == "graph" and rescale:
-                    scale = degree_scale(engine)
+                    scale = _scale(engine, options, diary)
                     options |= {"degree_mean": scale[0], "degree_deviation": scale[1]}
             except PinfoldError as error:
                 raise type(error)(f"stage {stage.name}: {error}{stays(job.work)}") from error
@@ -163,6 +177,13 @@ def go(
             diary.add(stage.name, time.perf_counter() - started, engine.moved.total() - moved)
             task.advance(1, note=stage.name)
     return scale
+
+
+def _scale(engine: Engine, options: Figures, diary: Diary) -> tuple[float, float]:
+    """What `degree_scale` finds, asked again when workers were lost."""
+    found: list[tuple[float, float]] = []
+    retried(engine, Stage("degrees", lambda engine, _: found.append(degree_scale(engine)), ()), options, diary)
+    return found[0]
 
 
 def used_by(names: Sequence[Stage]) -> dict[str, str]:

@@ -5,10 +5,10 @@ PinSage (Ying et al., KDD 2018), section 3.4: all items' vectors are made layer 
 
 import numpy as np
 
-from pinfold.arrays import Floats, Ints, unit
+from pinfold.arrays import Floats, Ints, narrow, unit
 from pinfold.engine import joins
 from pinfold.engine.interface import Options, Shard
-from pinfold.engine.parts import blocks, is_whole, making, narrow, open_part, read_rows, stored, wide
+from pinfold.engine.parts import blocks, is_whole, making, open_part, read_rows, stored, wide
 from pinfold.engine.trained import read_trained
 from pinfold.graph.bipartite import read_csr
 from pinfold.graph.convolve import BLOCK, convolve, finish, send
@@ -61,7 +61,7 @@ def _convolved(shard: Shard, options: Options) -> joins.Joining:
     near = read_neighborhoods(open_part(shard, "neighborhoods"), n_items=n_items)
     length, width, made = near.ids.shape[1], len(layer.neighbor_bias), layer.both.shape[1]
     with making(shard, options["stage"]) as folder, ArrayStream(folder.path("inputs.npy"), stored(shard), made) as out:
-        for start, stop in blocks(shard.items, shard.rank, _at_once(shard, length * (width + 8) + made)):
+        for start, stop in blocks(shard.items, shard.rank, _pooled_at_once(shard, network, length, width, made)):
             rows = slice(start - own, stop - own)
             needed, ids = _named(near.ids[rows], n_items, shard.job.memory)
             sent = np.zeros((0, width), np.float32)
@@ -102,6 +102,16 @@ def _pieces(network: Network, start: int, stop: int) -> list[slice]:
 def _before(layer: int) -> str:
     """The stage that made this layer's inputs."""
     return f"convolve{layer - 1}" if layer else "content"
+
+
+def _pooled_at_once(shard: Shard, network: Network, length: int, width: int, made: int) -> int:
+    """Rows whose `length` neighbors' messages are in memory at once; those of all items at most, where there is room.
+
+    The more rows at once, the fewer times each message is asked for.
+    """
+    room = shard.job.memory - 16 * width * shard.job.n_items  # once all are here, and answers to others
+    many = room // (32 * length) if network.pooling != "attention" else 0
+    return max(_at_once(shard, length * (width + 8) + made), min(shard.job.block, many))
 
 
 def _at_once(shard: Shard, width: int) -> int:

@@ -15,7 +15,6 @@ from pinfold.engine.partition import Ranges
 from pinfold.errors import ArtifactError
 
 Values = NDArray[Any]  # float32, or float16 on disk and on the way
-MOST = float(np.finfo(np.float16).max)
 
 
 def is_whole(shard: Shard, options: Options) -> bool:
@@ -60,11 +59,6 @@ def forget_begun(shard: Shard, stage: str) -> None:
     place = shard.place(stage)
     for begun in place.parent.glob(f".{place.name}.*.partial"):
         shutil.rmtree(begun, ignore_errors=True)
-
-
-def narrow(rows: Values, dtype: type[np.generic]) -> Values:
-    """The rows as they are stored; what half precision cannot hold becomes the largest it can."""
-    return np.clip(rows, -MOST, MOST).astype(dtype) if dtype is np.float16 else rows
 
 
 def stored(shard: Shard) -> type[np.generic]:

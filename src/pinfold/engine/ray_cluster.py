@@ -106,8 +106,8 @@ def _own(ray: Any, processors: int, store: int, quiet: dict[str, Any]) -> Iterat
     folder = tempfile.mkdtemp(prefix="ray-")
     try:
         _init(
-            ray, num_cpus=processors, num_gpus=0, include_dashboard=False, object_store_memory=max(store, LEAST_STORE),
-            _temp_dir=folder, _node_ip_address=HOME, **quiet,
+            ray, address="local", num_cpus=processors, num_gpus=0, include_dashboard=False,
+            object_store_memory=max(store, LEAST_STORE), _temp_dir=folder, _node_ip_address=HOME, **quiet,
         )  # fmt: skip
         yield
     finally:
@@ -119,7 +119,7 @@ def _init(ray: Any, **options: Any) -> None:
     try:
         ray.init(**options)
     except Exception as error:  # Ray raises many kinds
-        where = options.get("address") or "of this machine's own"
+        where = "of this machine's own" if options["address"] == "local" else options["address"]
         raise EngineError(f"the Ray cluster {where} cannot be used: {first_line(error)}") from error
 
 
@@ -148,7 +148,7 @@ def _probe(address: str) -> None:
     Raises:
         EngineError: it cannot.
     """
-    command = [sys.executable, "-c", PROBE, address]
+    command = [sys.executable, "-P", "-c", PROBE, address]  # nothing from the folder we stand in
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and text; the address is one argument
             command, capture_output=True, text=True, timeout=CONNECT_SECONDS, check=False

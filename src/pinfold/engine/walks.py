@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pinfold.arrays import Bools, Floats, Ints
+from pinfold.arrays import BLOCK, Bools, Floats, Ints
 from pinfold.engine.interface import Engine, Options, Part, Shard
 from pinfold.engine.partition import Ranges
 from pinfold.engine.parts import blocks, is_whole, making, open_part
@@ -80,10 +80,7 @@ def begin(shard: Shard, options: Options) -> int:
         if not whole:
             _alone(shard, options["stage"], config)
         return 0
-    if config.method == "push":
-        raise ConfigError('neighborhoods by method "push" need the whole graph; use "walks", or one worker')
-    if config.prune < 1:
-        raise ConfigError("neighborhoods with prune below 1 need the whole graph; train with 1, or use one worker")
+    check_parts(config, shard.size)
     graph = open_part(shard, "graph")
     items, users = (walk_table(read_csr(graph, name), config) for name in ("item_users", "user_items"))
     restart = 1.0 if config.method == "uniform" else config.restart
@@ -97,6 +94,18 @@ def begin(shard: Shard, options: Options) -> int:
     chance = int(restart * 2.0**32)
     shard.kept["walking"] = Walking(items, users, config, chance, waves, writer, nobody, no_visits)
     return len(waves)
+
+
+def check_parts(config: NeighborhoodConfig, size: int) -> None:
+    """Raise unless `size` workers can make such neighborhoods.
+
+    Raises:
+        ConfigError: they need the whole graph, which only one worker has.
+    """
+    if size > 1 and config.method == "push":
+        raise ConfigError('neighborhoods by method "push" need the whole graph; use "walks", or one worker')
+    if size > 1 and config.prune < 1:
+        raise ConfigError("neighborhoods with prune below 1 need the whole graph; train with 1, or use one worker")
 
 
 def start(shard: Shard, options: Options) -> int:
@@ -172,7 +181,7 @@ def _alone(shard: Shard, stage: str, config: NeighborhoodConfig) -> None:
     """One worker has the whole graph, and its kernels walk it."""
     folder = open_part(shard, "graph")
     graph = BipartiteGraph(read_csr(folder, "user_items"), read_csr(folder, "item_users"))
-    tables, waves = walk_tables(graph, config), list(blocks(shard.items, 0, shard.job.block))
+    tables, waves = walk_tables(graph, config), list(blocks(shard.items, 0, min(shard.job.block, BLOCK)))
     writer = _writer(shard, stage, config, len(waves))
     put(writer)
     for first, stop in waves:

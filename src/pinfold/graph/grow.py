@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, Halves, unit
+from pinfold.arrays import Embeddings, Floats, Halves, narrow, unit
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.convolve import embed_new
 from pinfold.graph.convolved import Convolved
@@ -44,7 +44,7 @@ def grow(learned: Convolved, graph: BipartiteGraph, features: Floats, collection
     """The same with N more items at the end, as `fresh_vectors` makes them; no old number changes."""
     items, inputs = fresh_vectors(learned, graph, features, collections)
     joined = zip(learned.inputs, inputs, strict=True)
-    kept: tuple[Floats | Halves, ...] = tuple(np.concatenate([old, new.astype(old.dtype)]) for old, new in joined)
+    kept: tuple[Floats | Halves, ...] = tuple(np.concatenate([old, narrow(new, old.dtype)]) for old, new in joined)
     learned = replace(learned, neighborhoods=None)  # those of fresh items are not of the graph
     vectors, grown = learned.vectors, np.concatenate([learned.vectors.items, items])
     if isinstance(vectors, Embeddings):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from pinfold.arrays import Bools, Doubles, Floats
+from pinfold.arrays import Bools, Doubles, Floats, spans
 from pinfold.data.interactions import Interactions
 from pinfold.graph.bipartite import BipartiteGraph, build_graph
 from pinfold.graph.csr import Csr
@@ -28,16 +28,15 @@ def merge_csr(old: Csr, added: Csr, n_rows: int, n_columns: int) -> Csr:
     O(R + E) in time, and the result is all that it takes in memory.
 
     Raises:
-        ValueError: a matrix that is larger than the result, or a sum that is zero: an entry would be lost.
+        ValueError: a matrix that is larger than the result, or a weight that is not positive.
     """
     if max(old.n_rows, added.n_rows) > n_rows or max(old.n_columns, added.n_columns) > n_columns:
         raise ValueError(f"both must fit into ({n_rows}, {n_columns})")
+    if not all((csr.weights[span] > 0).all() for csr in (old, added) for span in spans(len(csr.weights))):
+        raise ValueError("weights must be above 0: scipy loses an entry whose weights add up to zero")
     made = _widened(old, n_rows, n_columns) + _widened(added, n_rows, n_columns)
     ptr, ids = made.indptr.astype(np.int64, copy=False), made.indices.astype(np.int32, copy=False)
-    merged = Csr(ptr, ids, made.data.astype(np.float32, copy=False), n_columns)
-    if len(merged.ids) < max(len(old.ids), len(added.ids)):
-        raise ValueError("weights must not add up to zero")
-    return merged
+    return Csr(ptr, ids, made.data.astype(np.float32, copy=False), n_columns)
 
 
 def merge_graph(old: BipartiteGraph, events: Interactions) -> Merged:

@@ -8,7 +8,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from pinfold.artifacts import is_folder
+from pinfold.artifacts import is_folder, open_folder
+from pinfold.data.dataset import KIND
+from pinfold.data.sql import exact, parquet_table
 from pinfold.data.tables import Table
 from pinfold.errors import ArtifactError, ConfigError
 from pinfold.features.config import CategoriesColumn, DateColumn, FeaturesConfig, NumberColumn, VectorColumn
@@ -69,7 +71,7 @@ def count(path: str, features: FeaturesConfig) -> Counts:
 
     Raises:
         ConfigError: there is no data set.
-        ArtifactError: a file of it is missing or no table.
+        ArtifactError: a file of it is missing or no table, or the folder holds something else.
     """
     bundled = path == BUNDLED
     folder = Path(str(files("pinfold") / "data" / "debian")) if bundled else Path(path)
@@ -77,6 +79,8 @@ def count(path: str, features: FeaturesConfig) -> Counts:
         raise ConfigError(
             f"{path!r}: no data set there; make one with `pinfold import FILE --out {path}`, or use {BUNDLED!r}"
         )
+    if not bundled:
+        open_folder(folder, KIND, lambda _: False)  # names what else it is
     of_users, of_items = (folder / f"{name}.parquet" for name in ("collections" if bundled else "users", "items"))
     users, items = table_size(of_users), table_size(of_items)
     edges = table_size(folder / "events.parquet").rows if bundled else n_rows(folder / "users.npy")
@@ -127,9 +131,9 @@ def table_size(path: Path) -> TableSize:
             found = connection.execute(
                 "SELECT split_part(path_in_schema, ', ', 1), sum(total_uncompressed_size) FROM parquet_metadata($path) "
                 "GROUP BY 1",
-                {"path": str(path)},
+                {"path": exact(path)},
             ).fetchall()
-            rows = connection.execute("SELECT num_rows FROM parquet_file_metadata($path)", {"path": str(path)})
+            rows = connection.execute("SELECT num_rows FROM parquet_file_metadata($path)", {"path": exact(path)})
             n = int(sum(row[0] for row in rows.fetchall()))
     except duckdb.Error as error:
         raise ArtifactError(f"{path}: cannot be read: {error}; import the data again") from error
@@ -177,9 +181,7 @@ def _mapped(columns: Mapping[str, object]) -> int:
 def _first_rows(path: Path) -> Table:
     try:
         with duckdb.connect() as connection:
-            found = connection.execute(
-                f"SELECT * EXCLUDE (id) FROM read_parquet($path) LIMIT {SEEN}", {"path": str(path)}
-            )
+            found = connection.execute(f"SELECT * EXCLUDE (id) FROM {parquet_table(path)} LIMIT {SEEN}")
             names = [column[0] for column in found.description]
             rows = found.fetchall()
     except duckdb.Error as error:

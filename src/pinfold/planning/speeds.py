@@ -72,13 +72,21 @@ def calibrate(disk: Path | None = None, clock: Clock = time.perf_counter) -> Spe
 
 
 def save_speeds(speeds: Speeds, path: Path) -> None:
-    """Write them as JSON, so that a later plan need not measure."""
+    """Write them as JSON, so that a later plan need not measure.
+
+    Raises:
+        ConfigError: the file system refuses.
+    """
     beside = path.with_name(f".{path.name}.partial")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(asdict(speeds), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump(asdict(speeds), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise ConfigError(f"{path}: speeds cannot be written: {error.strerror}; name another file") from error
 
 
 def load_speeds(path: Path) -> Speeds:

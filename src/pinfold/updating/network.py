@@ -140,6 +140,8 @@ def _neighborhoods(
     if old is None or old.ids.shape[1] != config.size:
         shape = (0, config.size)
         old, fresh[:] = Neighborhoods(np.zeros(shape, np.int32), np.zeros(shape, np.float32)), True
+    if config.prune < 1 and len(merged.fresh.ids):  # a new edge changes which of the old ones are walked
+        fresh[:] = True
     debts[fresh, 0] = 0
     ids, weights = scratch.grown(old.ids, n), scratch.grown(old.weights, n)
     tables = walk_tables(merged.graph, config)

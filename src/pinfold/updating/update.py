@@ -40,6 +40,10 @@ OWED = "update_owed.npy"
 DEFAULT = UpdateConfig()
 KEPT = ("training", "sample")  # metrics that stay true
 NO_TABLE = "the artifact had no neighborhoods stored (an older version made it), so all of them were made afresh"
+PRUNED = (
+    "neighborhood.prune is below 1, and a new edge changes which old ones are walked, so all neighborhoods were made "
+    "afresh"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,8 @@ def _model(
     owed = _read_owed(path, (len(artifact.items), 1 + len(learned.network.convolutions)))
     updated = update_network(learned, merged, features, arrived.events, config, owed, scratch)
     notes = [NO_TABLE] if learned.neighborhoods is None else []
+    if learned.growth.neighborhood.prune < 1 and len(merged.fresh.ids):
+        notes.append(PRUNED)
     moved = np.flatnonzero(updated.moved).astype(np.int32)
     report = updated.report | {"notes": notes}
     return _Result(updated.learned, moved, parameters, report, updated.owed, of_users)
