@@ -41,6 +41,7 @@ layers = {layers}
 hidden = {dim}
 dim = {dim}
 unit = true
+length_exponent = 1.0
 neighborhood = {{size = {size}, steps = {steps}}}
 loss = {{name = "softmax", temperature = 0.1, log_q = true}}
 

@@ -42,7 +42,8 @@ def answers(pinfold: list[str], artifact: Path, rng: np.random.Generator) -> dic
             server.terminate()
             server.wait()
     p50, p99 = np.quantile(took, [0.5, 0.99]) * 1000
-    return {"start_seconds": round(started, 1), "p50_ms": round(p50, 2), "p99_ms": round(p99, 2), "peak_gb": round(held / 1e9, 2)}
+    told = {"start_seconds": started, "p50_ms": p50, "p99_ms": p99, "peak_gb": held / 1e9}
+    return {name: round(value, 2) for name, value in told.items()}
 
 
 def _await(server: subprocess.Popen[str], url: str, began: float) -> float:

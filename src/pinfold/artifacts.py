@@ -12,8 +12,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -139,12 +141,10 @@ def open_folder(path: Path, kind: str | None = None, wanted: Callable[[str], boo
     manifest = _read_manifest(path)
     if kind is not None and manifest["kind"] != kind:
         raise ArtifactError(f"{path}: expected a {kind}, found a {manifest['kind']}")
-    files: dict[str, str] = {}
-    for name, promise in manifest["files"].items():
-        if wanted(name):
-            _check_file(path, name, promise)
-            files[name] = promise["sha256"]
-    return Folder(path, manifest["kind"], files)
+    promises = {name: promise for name, promise in manifest["files"].items() if wanted(name)}
+    with ThreadPoolExecutor(2) as pool:  # reading and hashing leave Python free
+        list(pool.map(partial(_check_file, path), promises, promises.values()))
+    return Folder(path, manifest["kind"], {name: promise["sha256"] for name, promise in promises.items()})
 
 
 def remove_folder(path: Path) -> None:
@@ -255,10 +255,10 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _seal(folder: Path, kind: str) -> None:
     """Flush every file to disk and write the manifest."""
-    files = {}
-    for path in sorted(folder.iterdir()):
-        _fsync(path)
-        files[path.name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    paths = sorted(folder.iterdir())
+    with ThreadPoolExecutor(2) as pool:
+        hashes = [said for _, said in zip(map(_fsync, paths), pool.map(_sha256, paths), strict=True)]
+    files = {p.name: {"bytes": p.stat().st_size, "sha256": said} for p, said in zip(paths, hashes, strict=True)}
     manifest = {"format": FORMAT, "kind": kind, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     _fsync(folder / MANIFEST)
