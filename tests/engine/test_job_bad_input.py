@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,10 @@ def test_wrong_words(model: Path, tmp_path: Path, capsys: Any, words: list[str],
 
 
 def test_ray_that_is_not_there(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("pinfold.engine.ray_cluster.version", missing)
     with pytest.raises(ConfigError, match=r"pip install 'pinfold\[ray\]'"):
         embed_artifact(model, model.parent / "data", tmp_path / "all", EmbedConfig(engine="ray"))
 

@@ -15,8 +15,9 @@ Flag = Annotated[bool, Parameter(negative="")]
 @app.command
 def embed(
     artifact: Path, data: Path, *, out: Path, memory: str | None = None, half: Flag = False, workers: int = 1,
-    engine: str = "local", address: str | None = None, work: Path | None = None, rescale_degrees: Rescale = None,
-    vectors: Vectors = (), set_: Set = (), replace: Replace = False, as_json: Json = False,
+    engine: str = "local", address: str | None = None, deadline: float = 21_600, work: Path | None = None,
+    rescale_degrees: Rescale = None, vectors: Vectors = (), set_: Set = (), replace: Replace = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Apply a trained PinSage to a whole data set, larger or newer than the one it was trained on.
 
@@ -31,6 +32,7 @@ def embed(
         workers: Partitions of users and items.
         engine: local, in this process; or ray, for `pip install 'pinfold[ray]'`.
         address: With ray: host:port of the cluster's head; without, this machine.
+        deadline: With ray: seconds in a step after which a silent worker is given up, and replaced.
         work: The work folder; a hidden one beside OUT by default.
         rescale_degrees: Scale degrees by those of the whole data set; the default where training had a sample of it.
         vectors: NAME=FILE.npy, the file that has this data set's rows of a column of vectors.
@@ -51,6 +53,7 @@ def embed(
         raise ConfigError(f"--vectors {wrong[0]}: expected NAME=FILE.npy")
     tree: dict[str, object] = {
         "half": half, "workers": workers, "engine": engine, "memory": memory, "address": address,
+        "deadline": deadline,
         "work": None if work is None else str(work), "vectors": dict(word.split("=", 1) for word in vectors),
         "degrees": {None: "auto", True: "rescale", False: "keep"}[rescale_degrees],
     }  # fmt: skip

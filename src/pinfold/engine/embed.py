@@ -49,6 +49,9 @@ class EmbedConfig:
         "local"
     )
     address: Annotated[str | None, Field(description="ray: host:port of the cluster's head; none: this machine")] = None
+    deadline: Annotated[
+        float, Field(gt=0, description="ray: seconds in a step after which a silent worker is given up, and replaced")
+    ] = 21_600
     work: Annotated[
         str | None, Field(description="the work folder; none: a hidden one beside the artifact to make")
     ] = None
@@ -275,20 +278,13 @@ def _identity(asked: Embedding) -> Figures:
 
 
 def _engine(job: Job, config: EmbedConfig) -> Engine:
-    """The workers.
-
-    Raises:
-        ConfigError: Ray is wanted and is not there.
-    """
+    """The workers."""
     if config.engine == "local":
         return LocalEngine(job, config.workers, EMBED)
-    try:
-        import ray  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("--engine ray needs Ray: pip install 'pinfold[ray]'") from error
     from pinfold.engine.ray_engine import RayEngine
 
-    return RayEngine(job, config.workers, "pinfold.engine.steps:EMBED", address=config.address)
+    steps = "pinfold.engine.steps:EMBED"
+    return RayEngine(job, config.workers, steps, address=config.address, deadline=config.deadline)
 
 
 def _means(asked: Embedding) -> bool:
