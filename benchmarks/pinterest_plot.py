@@ -21,6 +21,7 @@ LINES = {
     "index": ("index",),
 }
 COLORS = ("#1668b8", "#c0392b", "#2e7d32", "#8e44ad", "#b26a00", "#00707a")
+ROUNDS = 2.9  # walks in rounds over a cut graph beside the kernel: 6.4 s and 2.2 for 200,000 items (docs/scale.md)
 STYLE = "text{font:12px sans-serif;fill:#555}.grid{stroke:#ddd}polyline{fill:none;stroke-width:2}"
 LEFT, RIGHT, TOP, BOTTOM = 60, 520, 24, 320
 
@@ -74,7 +75,7 @@ def costs(log: dict[str, Any]) -> dict[str, Any]:
     edges, items = found["events"] / 1e6, found["items"] / 1e6
     per_edge = {"graph": stages["graph"], "users": stages["users"]}
     per_item = {
-        "neighborhoods": stages["neighborhoods"],
+        "neighborhoods": ROUNDS * stages["neighborhoods"],
         "content": stages["content"],
         "project": (stages["project0"] + stages["project1"]) / 2,
         "convolve": (stages["convolve0"] + stages["convolve1"]) / 2,
