@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pinfold.studies.plots import Scale
+from pinfold.studies.plots import Scale, spread
 
 LINES = {
     "graph": ("graph",),
@@ -50,12 +50,16 @@ def plot(logs: list[dict[str, Any]]) -> str:
     for log in logs:
         at = x(log["millions"])
         parts.append(f'<text x="{at:.1f}" y="{BOTTOM + 18}" text-anchor="middle">{log["millions"]:.3g}</text>')
+    ends: dict[str, tuple[float, str]] = {}
     for line, color in zip(LINES, COLORS, strict=True):
         points = [(x(log["millions"]), y(log["each"][line])) for log in logs]
         drawn = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         parts.append(f'<polyline points="{drawn}" stroke="{color}"/>')
         parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{color}"/>' for a, b in points]
-        parts.append(f'<text x="{RIGHT + 8}" y="{points[-1][1] + 4:.1f}" style="fill:{color}">{line}</text>')
+        ends[line] = (points[-1][1], color)
+    named = sorted(ends, key=lambda line: ends[line][0])
+    for line, at in zip(named, spread([ends[line][0] for line in named], 15, TOP, BOTTOM), strict=True):
+        parts.append(f'<text x="{RIGHT + 8}" y="{at + 4:.1f}" style="fill:{ends[line][1]}">{line}</text>')
     parts.append(f'<text x="290" y="{BOTTOM + 38}" text-anchor="middle">million nodes (logarithmic)</text>')
     parts.append('<text x="8" y="14">seconds for a million nodes (logarithmic), two cores; level is linear</text>')
     said = "; ".join(
@@ -84,7 +88,7 @@ def costs(log: dict[str, Any]) -> dict[str, Any]:
     }
     seconds = {name: 2 * took / edges for name, took in per_edge.items()}
     seconds |= {name: 2 * took / items for name, took in per_item.items()}
-    return {"seconds": seconds, "source": f"pinfold embed, {found['items']:,} items on two cores"}
+    return {"seconds": seconds, "source": f"pinfold embed, {found['items']:,} items on two cores; walks times {ROUNDS}"}
 
 
 def main() -> None:
