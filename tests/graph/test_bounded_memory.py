@@ -19,7 +19,7 @@ from pinfold.graph.csr import Csr
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep to these limits")
 
-EDGES, USERS, ITEMS = 2_000_000, 30_000, 50_000
+EDGES, USERS, ITEMS = 4_000_000, 30_000, 50_000
 MEMORY = 8_000_000  # bytes, of --memory
 SLACK = 12_000_000  # bytes, for the parser of headers, Python objects, fragments
 
@@ -84,7 +84,7 @@ except ArtifactError as error:
 def run(script: str, folder: Path, how: str, limit: int) -> str:
     done = subprocess.run(
         [sys.executable, "-c", BEFORE + script, str(folder), how, str(limit)], capture_output=True, text=True,
-        check=False, env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        check=False, env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
