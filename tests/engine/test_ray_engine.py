@@ -171,11 +171,12 @@ def test_an_old_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ALONE = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from pinfold.engine.interface import Job
 from pinfold.engine.ray_engine import RayEngine
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without
 here = Path(sys.argv[1])
 engine = RayEngine(Job(here, here, here, 5, 101, 0, 0), 2, "tests.engine.toy_steps:TOY", threads=1)
 try:

@@ -196,7 +196,7 @@ def test_ctrl_c_reaches_a_consumer_who_waits() -> None:
 
     waits, go_on = threading.Event(), threading.Event()
     presser = threading.Thread(target=press)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # servers of other tests put in theirs
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have none
     try:
         presser.start()
         with pytest.raises(KeyboardInterrupt):
