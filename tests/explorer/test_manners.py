@@ -116,26 +116,19 @@ def test_a_hurried_enter_waits_for_the_answer_and_escape_closes(page: Page, fake
     expect(page.get_by_role("heading", level=1)).to_have_text("alice")
 
 
-def settled(page: Page, controls: str) -> int:
-    """How many controls are to be seen once their number has not changed for half a second."""
-    seen, same = -1, 0
-    while same < 5:
-        page.wait_for_timeout(100)
-        now = page.locator(controls).filter(visible=True).count()
-        seen, same = now, same + 1 if now == seen else 0
-    return seen
-
-
 @pytest.mark.parametrize("view", ["", "item/item-120", "user/alice", "add", "status"])
 def test_every_control_is_reached_and_its_focus_seen(page: Page, fake: Fake, view: str) -> None:
     page.goto(f"{fake.address}/#/{view}")
     page.wait_for_load_state("networkidle")
     controls = "a[href], button:not([disabled]), input, select, textarea, iframe, [tabindex='0']"
-    wanted = settled(page, controls)
+    wanted = page.locator(controls).filter(visible=True).count()
     reached = 0
     for _ in range(STEPS):
         page.keyboard.press("Tab")
         seen = page.evaluate(FOCUS)
+        if seen == "end":  # or the focus is still on its way, as from the map's frame on a busy machine
+            page.wait_for_timeout(500)
+            seen = page.evaluate(FOCUS)
         if seen == "end":
             break
         assert seen in ("seen", "frame"), seen
