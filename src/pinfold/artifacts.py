@@ -257,13 +257,13 @@ def _seal(folder: Path, kind: str) -> None:
     """Flush every file to disk and write the manifest."""
     paths = sorted(folder.iterdir())
     with ThreadPoolExecutor(2) as pool:
-        hashes = [said for _, said in zip(map(_fsync, paths), pool.map(_sha256, paths), strict=True)]
+        hashes = [said for _, said in zip(map(flush, paths), pool.map(_sha256, paths), strict=True)]
     files = {p.name: {"bytes": p.stat().st_size, "sha256": said} for p, said in zip(paths, hashes, strict=True)}
     manifest = {"format": FORMAT, "kind": kind, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    _fsync(folder / MANIFEST)
+    flush(folder / MANIFEST)
     folder.chmod(0o755)
-    _fsync(folder)
+    flush(folder)
 
 
 def _swap(partial: Path, path: Path, *, replace: bool) -> None:
@@ -276,7 +276,7 @@ def _swap(partial: Path, path: Path, *, replace: bool) -> None:
         if replace and path.exists():
             path.rename(old)
         partial.rename(path)
-        _fsync(path.parent)
+        flush(path.parent)
     except BaseException:
         if not partial.exists():
             path.rename(partial)
@@ -286,7 +286,8 @@ def _swap(partial: Path, path: Path, *, replace: bool) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _fsync(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have a file or a folder written to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

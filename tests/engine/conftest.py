@@ -92,7 +92,7 @@ Made = Callable[..., tuple[Job, Convolved]]
 @pytest.fixture
 def made(known: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     """Writes the data set and an artifact with these options of PinSage; a job, and what is embedded in memory."""
-    monkeypatch.setattr("pinfold.artifacts._fsync", lambda _: None)  # of hundreds of small parts; no plug is pulled
+    monkeypatch.setattr("pinfold.artifacts.flush", lambda _: None)  # of hundreds of small parts; no plug is pulled
     monkeypatch.setattr("pinfold.engine.graph.open_dataset", cache(open_dataset))  # opening takes longest
 
     def make(seed: int = 3, memory: int = 1 << 30, block: int = 1 << 16, *, half: bool = False, **told: Any) -> Any:

@@ -30,7 +30,7 @@ Row = tuple[Any, ...]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinfold.artifacts._fsync", lambda _: None)  # of many small parts; no plug is pulled
+    monkeypatch.setattr("pinfold.artifacts.flush", lambda _: None)  # of many small parts; no plug is pulled
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from tests.engine.test_importing import BAD, content, number_rows, shards, text_rows
 
 from pinfold.data.readers import ImportConfig, Sources, import_files
-from pinfold.engine.import_stages import TRIES
 from pinfold.engine.import_steps import IMPORT
 from pinfold.engine.importing import Workers, import_shards
 from pinfold.engine.interface import Options, Shard, Steps
 from pinfold.engine.local import LocalEngine
+from pinfold.engine.opening import TRIES
 from pinfold.engine.parts import making
 from pinfold.errors import PinfoldError, WorkerLost
 
@@ -22,7 +22,7 @@ TABLES: tuple[Mapping[str, Any], ...] = (IMPORT.run, IMPORT.send, IMPORT.receive
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pinfold.artifacts._fsync", lambda _: None)  # of many small parts; no plug is pulled
+    monkeypatch.setattr("pinfold.artifacts.flush", lambda _: None)  # of many small parts; no plug is pulled
 
 
 def losing(step: str, times: int) -> Steps:

@@ -20,7 +20,6 @@ from pinfold.data.splits import SplitConfig
 from pinfold.data.tables import Table
 from pinfold.data.vocab import Vocab
 from pinfold.embedding.artifact import Artifact, read_artifact
-from pinfold.engine import embed as room
 from pinfold.engine.embed import EmbedConfig
 from pinfold.engine.local import LocalEngine
 from pinfold.errors import ConfigError, WorkerLost
@@ -267,7 +266,7 @@ class Losing(LocalEngine):
 
 @pytest.mark.parametrize("times", [2, 9])
 def test_lost_workers(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    monkeypatch.setattr(room, "LocalEngine", Losing)
+    monkeypatch.setattr("pinfold.engine.opening.LocalEngine", Losing)
     monkeypatch.setattr(Losing, "times", times)
     data = model.parent / "data"
     if times > 3:

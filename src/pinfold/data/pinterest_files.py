@@ -1,7 +1,6 @@
 """A Pinterest-like world as files: shards of events, a table of items, their features, and world.json."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from pinfold.arrays import Ints, Longs
+from pinfold.artifacts import flush
 from pinfold.data.pinterest import PinterestConfig, check_sizes
 from pinfold.data.pinterest_world import FEATURE_ROWS, Centers, Places, build_world
 from pinfold.data.sql import Connection, Limits, literal, workspace
@@ -152,19 +152,11 @@ def _appearing(path: Path) -> Iterator[Path]:
     try:
         yield partial
         for file in [*sorted(partial.iterdir()), partial]:
-            _fsync(file)
+            flush(file)
         partial.chmod(0o755)
         partial.rename(path)
-        _fsync(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

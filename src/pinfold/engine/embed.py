@@ -14,11 +14,10 @@ from pinfold.data.stored import SIDES, DatasetFiles, open_dataset
 from pinfold.embedding.artifact import FEATURES, KIND, USER_FEATURES
 from pinfold.embedding.networks import read_network
 from pinfold.engine.assemble import Assembly, More, assemble
-from pinfold.engine.interface import Engine, Job
+from pinfold.engine.interface import Job
 from pinfold.engine.job import Diary, Figures, check_apart, discard, go, keep_encoders, opened, seal_of, stays
-from pinfold.engine.local import LocalEngine
+from pinfold.engine.opening import DEADLINE, open_engine
 from pinfold.engine.stages import stages
-from pinfold.engine.steps import EMBED
 from pinfold.engine.trained import LAYERS
 from pinfold.engine.walks import check_parts
 from pinfold.errors import ArtifactError, ConfigError, DataError, PinfoldError, did_you_mean
@@ -30,6 +29,7 @@ from pinfold.graph.interests import InterestsConfig
 from pinfold.memory import parse_bytes, peak_memory
 from pinfold.progress import SILENT, Progress
 
+STEPS = "pinfold.engine.steps:EMBED"
 BASE = 600 * 10**6  # bytes of a process before its work: the interpreter, its libraries, compiled kernels
 LEAST = 64 * 10**6  # bytes without which a worker's blocks get too small
 USUAL = 10**9  # bytes of a worker when nobody says
@@ -51,7 +51,7 @@ class EmbedConfig:
     address: Annotated[str | None, Field(description="ray: host:port of the cluster's head; none: this machine")] = None
     deadline: Annotated[
         float, Field(gt=0, description="ray: seconds in a step after which a silent worker is given up, and replaced")
-    ] = 21_600
+    ] = DEADLINE
     work: Annotated[
         str | None, Field(description="the work folder; none: a hidden one beside the artifact to make")
     ] = None
@@ -120,7 +120,7 @@ def embed(asked: Embedding, *, replace_old: bool = False, progress: Progress = S
         )  # fmt: skip
         names = [one for one in stages(len(network.convolutions)) if one.name != "users" or _means(asked)]
         diary.add("open", time.perf_counter() - began)
-        with closing(_engine(job, config)) as engine:
+        with closing(open_engine(job, config.workers, STEPS, config.engine, config.address, config.deadline)) as engine:
             scale = go(engine, job, {"encoders": str(encoders)}, names, diary, rescale=asked.rescale, progress=progress)
         if scale is not None:
             growth = replace(growth, degree_mean=scale[0], degree_deviation=scale[1])
@@ -275,16 +275,6 @@ def _identity(asked: Embedding) -> Figures:
         "half": asked.config.half, "degrees": "rescale" if asked.rescale else "keep", "memory": asked.config.memory,
         "vectors": {name: list(values) for name, values in stats.items()},
     }  # fmt: skip
-
-
-def _engine(job: Job, config: EmbedConfig) -> Engine:
-    """The workers."""
-    if config.engine == "local":
-        return LocalEngine(job, config.workers, EMBED)
-    from pinfold.engine.ray_engine import RayEngine
-
-    steps = "pinfold.engine.steps:EMBED"
-    return RayEngine(job, config.workers, steps, address=config.address, deadline=config.deadline)
 
 
 def _means(asked: Embedding) -> bool:

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from pinfold.engine.interface import Engine
-from pinfold.errors import WorkerLost
+from pinfold.engine.opening import again
 
-TRIES = 4  # of a stage whose workers are lost
 Figures = dict[str, Any]
 Stage = Callable[[Engine, Figures], list[Any]]  # what the workers answer last
 
@@ -23,12 +22,7 @@ def retried(engine: Engine, stage: Stage, options: Figures) -> list[Any]:
     Raises:
         WorkerLost: TRIES times, one after another.
     """
-    for _ in range(TRIES - 1):
-        try:
-            return stage(engine, options)
-        except WorkerLost:
-            engine.revive()
-    return stage(engine, options)
+    return again(engine, lambda: stage(engine, options))
 
 
 def look(engine: Engine, options: Figures) -> list[Any]:

@@ -26,9 +26,8 @@ from pinfold.data.times import KINDS
 from pinfold.engine.import_edges import FILES
 from pinfold.engine.import_events import SIDES, Summary
 from pinfold.engine.import_stages import Figures, bounds_of, edges, look, most_of, number, read, retried, rows
-from pinfold.engine.import_steps import IMPORT
 from pinfold.engine.interface import Engine, Job, Shard
-from pinfold.engine.local import LocalEngine
+from pinfold.engine.opening import open_engine
 from pinfold.errors import ArtifactError, ConfigError, DataError
 from pinfold.memory import parse_bytes
 
@@ -58,15 +57,7 @@ class Workers:
             ConfigError: Ray is wanted and is not there.
             EngineError: the cluster cannot be reached.
         """
-        if self.engine == "local":
-            return LocalEngine(job, self.size, IMPORT)
-        try:
-            import ray  # noqa: F401
-        except ImportError as error:
-            raise ConfigError("--engine ray needs Ray: pip install 'pinfold[ray]'") from error
-        from pinfold.engine.ray_engine import RayEngine
-
-        return RayEngine(job, self.size, "pinfold.engine.import_steps:IMPORT", address=self.address)
+        return open_engine(job, self.size, "pinfold.engine.import_steps:IMPORT", self.engine, self.address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from typing import Any
 from pinfold.artifacts import MANIFEST, Folder, open_folder, writing
 from pinfold.embedding.artifact import FEATURES, USER_FEATURES, link
 from pinfold.engine.interface import Engine, Job, Options, Shard
+from pinfold.engine.opening import again
 from pinfold.engine.stages import Go, Stage, degree_scale
-from pinfold.errors import ArtifactError, ConfigError, PinfoldError, WorkerLost
+from pinfold.errors import ArtifactError, ConfigError, PinfoldError
 from pinfold.memory import peak_memory
 from pinfold.progress import SILENT, Progress
 
-TRIES = 4  # of a stage whose workers are lost
 ENCODERS = "encoders"  # the folder, and its kind
 Figures = dict[str, Any]
 
@@ -217,16 +217,11 @@ def retried(engine: Engine, stage: Stage, options: Figures, diary: Diary) -> Non
     Raises:
         WorkerLost: TRIES times, one after another.
     """
-    for left in range(TRIES - 1, -1, -1):
-        try:
-            stage.run(engine, options)
-        except WorkerLost as error:
-            if not left:
-                raise
-            diary.notes.append(f"stage {stage.name} began again: {error}")
-            engine.revive()
-        else:
-            return
+    again(
+        engine,
+        lambda: stage.run(engine, options),
+        lambda error: diary.notes.append(f"stage {stage.name} began again: {error}"),
+    )
 
 
 def stays(work: Path) -> str:
