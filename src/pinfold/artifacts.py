@@ -7,7 +7,6 @@ and checkpoints are such folders. Nothing in them is ever unpickled.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from pinfold.arrays import check_array
 from pinfold.errors import ArtifactError
+from pinfold.files import flush
 
 FORMAT = 1  # raised when a reader of the old version could not read the new one
 MANIFEST = "manifest.json"
@@ -284,15 +284,6 @@ def _swap(partial: Path, path: Path, *, replace: bool) -> None:
             old.rename(path)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def flush(path: Path) -> None:
-    """Have a file or a folder written to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sha256(path: Path) -> str:

@@ -10,7 +10,6 @@ from tests.engine.conftest import SMALL, Known
 from tests.engine.test_job import PLAIN, hashes, trained
 
 from pinfold.embedding.artifact import read_artifact
-from pinfold.engine import embed as room
 from pinfold.engine import job as jobs
 from pinfold.engine.embed import EmbedConfig
 from pinfold.engine.local import LocalEngine
@@ -108,6 +107,6 @@ class Counting(LocalEngine):
 def test_a_worker_that_is_lost_while_degrees_are_asked(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "LocalEngine", Counting)
+    monkeypatch.setattr("pinfold.engine.opening.LocalEngine", Counting)
     figures = embed_artifact(model, model.parent / "data", tmp_path / "all", EmbedConfig(degrees="rescale"))
     assert figures["notes"] == ["stage degrees began again: worker 1 died"]

@@ -126,7 +126,7 @@ def test_stopped_while_writing_the_old_page_stays(
     def stop(_: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pinfold.studies.files.os.fsync", stop)
+    monkeypatch.setattr("pinfold.files.os.fsync", stop)
     with pytest.raises(KeyboardInterrupt):
         write_report(tmp_path, replace(comparison, cold_share=0.5))
     assert (tmp_path / "report.html").read_bytes() == before

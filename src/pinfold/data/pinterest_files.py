@@ -12,11 +12,11 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from pinfold.arrays import Ints, Longs
-from pinfold.artifacts import flush
 from pinfold.data.pinterest import PinterestConfig, check_sizes
 from pinfold.data.pinterest_world import FEATURE_ROWS, Centers, Places, build_world
 from pinfold.data.sql import Connection, Limits, literal, workspace
 from pinfold.errors import ConfigError, DataError
+from pinfold.files import flush
 from pinfold.kernels.worlds import take
 from pinfold.progress import SILENT, Progress
 

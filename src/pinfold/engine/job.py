@@ -18,6 +18,7 @@ from pinfold.engine.interface import Engine, Job, Options, Shard
 from pinfold.engine.opening import again
 from pinfold.engine.stages import Go, Stage, degree_scale
 from pinfold.errors import ArtifactError, ConfigError, PinfoldError
+from pinfold.files import write_json
 from pinfold.memory import peak_memory
 from pinfold.progress import SILENT, Progress
 
@@ -245,16 +246,6 @@ def _seals(job: Job, stage: Stage, size: int) -> dict[Path, int]:
     """When each part of a stage that is there was sealed."""
     places = [Shard(rank, size, job).place(name) for name in stage.parts for rank in range(size)]
     return {place: (place / MANIFEST).stat().st_mtime_ns for place in places if (place / MANIFEST).exists()}
-
-
-def write_json(path: Path, value: Figures) -> None:
-    """Write a file whole or not at all."""
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
 
 
 def _read_json(path: Path) -> Figures:

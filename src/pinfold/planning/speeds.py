@@ -16,6 +16,7 @@ from pinfold.arrays import Floats
 from pinfold.data.interactions import Interactions
 from pinfold.data.vocab import Vocab
 from pinfold.errors import ConfigError
+from pinfold.files import write_json
 from pinfold.graph.bipartite import build_graph
 from pinfold.kernels.products import multiply
 from pinfold.kernels.visits import walk_top
@@ -77,15 +78,9 @@ def save_speeds(speeds: Speeds, path: Path) -> None:
     Raises:
         ConfigError: the file system refuses.
     """
-    beside = path.with_name(f".{path.name}.partial")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(asdict(speeds), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_json(path, asdict(speeds))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ConfigError(f"{path}: speeds cannot be written: {error.strerror}; name another file") from error
 
 

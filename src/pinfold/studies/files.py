@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,23 +12,9 @@ from pinfold.data.columns import Column
 from pinfold.data.interactions import Interactions
 from pinfold.data.tables import Table
 from pinfold.errors import ArtifactError, ConfigError
+from pinfold.files import write_json
 
 MARK = "study.json"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write beside, flush to disk, rename: whoever reads sees the old file or the new one."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """One object as JSON, written as `write_text` does."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def claim(folder: Path, kind: str, identity: str) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pinfold.config import to_toml
 from pinfold.errors import ConfigError
+from pinfold.files import write_json, write_text
 from pinfold.memory import peak_memory
 from pinfold.progress import SILENT, Progress
-from pinfold.studies.files import write_json, write_text
 from pinfold.studies.ladder_bench import BLEND, COLD, Bench, blend_name, open_bench
 from pinfold.studies.ladder_cold import ALONE, CEILING, FIRST, ceiling_figures, cold_figures
 from pinfold.studies.ladder_results import Figures, Outcome, Study

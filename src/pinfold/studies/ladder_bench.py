@@ -14,10 +14,11 @@ from pinfold.data.interactions import Interactions
 from pinfold.data.splits import Split, split_events
 from pinfold.errors import ArtifactError, ConfigError, did_you_mean
 from pinfold.evaluation.study import StudyConfig
+from pinfold.files import write_json
 from pinfold.models.interface import Context
 from pinfold.models.shelf import needs_content
 from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
-from pinfold.studies.files import claim, fingerprint, fingerprint_table, identity_of, write_json
+from pinfold.studies.files import claim, fingerprint, fingerprint_table, identity_of
 from pinfold.studies.ladder_results import Figures
 from pinfold.studies.proposals import with_values
 

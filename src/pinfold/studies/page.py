@@ -7,11 +7,11 @@ from pathlib import Path
 from string import Template
 
 from pinfold.errors import ArtifactError
+from pinfold.files import write_json, write_text
 from pinfold.studies import plots
 from pinfold.studies.advice import title
 from pinfold.studies.compare_tables import Rows, by_group, costs, exposure, quality, scope, test_words
 from pinfold.studies.comparison import Comparison
-from pinfold.studies.files import write_json, write_text
 
 MARKS = {"report.json": '"kind": "pinfold comparison"', "report.html": '<meta name="generator" content="pinfold">'}
 

@@ -17,6 +17,7 @@ from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
 from pinfold.evaluation.expected import ReproduceConfig
 from pinfold.evaluation.intervals import Interval
+from pinfold.files import write_json
 from pinfold.fitting import fit
 from pinfold.graph.bipartite import build_graph
 from pinfold.graph.learned import Learned
@@ -25,7 +26,7 @@ from pinfold.memory import peak_memory
 from pinfold.models.shelf import BlendConfig, ComputedConfig, TrainedConfig, build, compute
 from pinfold.progress import SILENT, Progress
 from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
-from pinfold.studies.files import claim, fingerprint, identity_of, write_json
+from pinfold.studies.files import claim, fingerprint, identity_of
 from pinfold.studies.results import Look, Reproduction, SeedResult
 from pinfold.studies.sources import Source, find_files, find_run, known_source
 from pinfold.training.loop import Keeping, train

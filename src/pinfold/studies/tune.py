@@ -12,10 +12,11 @@ from pinfold.artifacts import remove_folder
 from pinfold.config import to_toml
 from pinfold.data.splits import Split, split_events
 from pinfold.errors import ArtifactError, ConfigError, DataError, TrainingError
+from pinfold.files import write_json, write_text
 from pinfold.fitting import fit
 from pinfold.progress import SILENT, Progress
 from pinfold.run import Contexts, RunConfig, contexts_of, load_data, load_test
-from pinfold.studies.files import claim, fingerprint, identity_of, write_json, write_text
+from pinfold.studies.files import claim, fingerprint, identity_of
 from pinfold.studies.proposals import Values, check_space, need_optuna, own_values, propose, with_values
 
 
