@@ -23,6 +23,7 @@ from pinfold.data import staging
 from pinfold.data.dataset import Dataset, load_dataset
 from pinfold.data.interactions import NO_TIME
 from pinfold.data.readers import ImportConfig, ImportReport, Sources, import_files, read_frame
+from pinfold.data.records import PLACE
 from pinfold.errors import ArtifactError, ConfigError, DataError
 
 ROWS = [("u2", "b", 2.0, 1_600_000_000), ("u1", "a", 1.0, 1_500_000_000), ("u1", "b", 0.5, 1_550_000_000)]
@@ -87,6 +88,15 @@ def test_lists_are_one_event_per_item(tmp_path: Path, name: str) -> None:
     assert set(edges(dataset)) == {("0", "7"), ("0", "8"), ("0", "9"), ("1", "8")}
     assert report.rejected == 0
     assert (dataset.interactions.times == NO_TIME).all()
+
+
+def test_the_place_in_a_line_can_be_the_time(tmp_path: Path) -> None:
+    path = write(tmp_path / "train.txt", "0 9 7 8\n1 8\n2 5 6 5\n")
+    dataset, _ = run(tmp_path, path, ImportConfig(format="lists", time=PLACE))
+    times = dict(zip(edges(dataset), dataset.interactions.times.tolist(), strict=True))
+    assert times == {
+        ("0", "9"): 0, ("0", "7"): 1, ("0", "8"): 2, ("1", "8"): 0, ("2", "5"): 2, ("2", "6"): 1,
+    }  # fmt: skip
 
 
 def test_events_stand_in_the_order_of_rows_and_rows_in_the_order_of_ids(tmp_path: Path) -> None:
@@ -363,6 +373,7 @@ def test_progress_names_the_stages(tmp_path: Path) -> None:
         (ImportConfig(weight="weight", min_weight=float("nan")), "min_weight = nan: expected a finite number"),
         (ImportConfig(item="user"), "user and item are both to be read from column 'user'"),
         (ImportConfig(format="lists", weight="weight"), "have neither weight nor time"),
+        (ImportConfig(format="lists", time="when"), "or say --time place"),
         (ImportConfig(time_zone="Mars/Base"), "time_zone = 'Mars/Base': Unknown TimeZone"),
         (ImportConfig(memory="much"), "memory = 'much'"),
     ],

@@ -312,6 +312,25 @@ def test_files_asks_for_the_given_events_and_divides_the_others() -> None:
     assert Counter(valid.target.users.tolist()) == dict.fromkeys(range(8), 1)
 
 
+@pytest.mark.parametrize("protocol", ["random", "files"])
+def test_the_latest_events_of_each_user_validate(protocol: ProtocolName) -> None:
+    rows = [(user, item, (item * 3 + user) % 10) for user in range(3) for item in range(10)]
+    left, tested = events_of(rows), events_of([(0, 11, 99), (1, 11, 99), (2, 11, 99)])
+    config = SplitConfig(protocol=protocol, valid_share=0.2, valid_by="time", test_share=0.01)
+    known, valid, _ = parts(split_events(left, config, 0, tested))
+    for user in range(3):
+        latest = max(known.times[known.users == user].tolist())
+        mine = valid.target.times[valid.target.users == user].tolist()
+        assert len(mine) == 2
+        assert min(mine) > latest
+
+
+def test_the_latest_events_need_times() -> None:
+    events = events_of([(0, item, NO_TIME) for item in range(10)])
+    with pytest.raises(DataError, match=r"split\.valid_by 'time' needs times"):
+        split_events(events, SplitConfig(valid_by="time"), 0)
+
+
 def test_files_needs_test_events() -> None:
     with pytest.raises(DataError, match=r"'files' but no test events are given; set data\.test"):
         split_events(FULL, SplitConfig(protocol="files"), 0)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pinfold.data import staging
+from pinfold.data.records import PLACE
 from pinfold.data.shards import check_columns, parquet, reading, records
 from pinfold.data.sql import Connection, columns_of, literal, scalar
 from pinfold.errors import ConfigError, DataError
@@ -20,8 +21,9 @@ def load_file(connection: Connection, file: int, path: Path, format_: str, colum
         DataError: the file is missing, empty, of no known ending, or lacks a column.
     """
     form = form_of(path, format_)
-    if form == "lists" and set(columns) - {"user", "item"}:
-        raise ConfigError(f"{path}: lines `user item item ...` have neither weight nor time; leave those options out")
+    if form == "lists" and ("weight" in columns or columns.get("time", PLACE) != PLACE):
+        advice = f"leave those options out, or say --time {PLACE} if each line is in order of time"
+        raise ConfigError(f"{path}: lines `user item item ...` have neither weight nor time; {advice}")
     before = _rows(connection)
     if form == "parquet":
         with reading(path):

@@ -49,7 +49,11 @@ class ImportConfig:
     item: Annotated[str, Field(min_length=1, description="column of the item id")] = "item"
     weight: Annotated[str | None, Field(description="column of the weight; without it every event weighs 1")] = None
     time: Annotated[
-        str | None, Field(description="column of the time: epoch seconds, ms, us or ns (told by size), or ISO 8601")
+        str | None,
+        Field(
+            description="column of the time: epoch seconds, ms, us or ns (told by size), or ISO 8601; "
+            "with format lists, place: an item's place in its line, for lines in order of time"
+        ),
     ] = None
     time_zone: Annotated[str, Field(description="zone of ISO times without an offset, such as Europe/Berlin")] = "UTC"
     duplicates: Annotated[

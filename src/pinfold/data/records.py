@@ -26,6 +26,7 @@ STEP = 4096  # lines per block; more no longer fit the processor's cache and par
 # Numbers stay as they are written: 1.0 would not survive an int, nor a long id a float.
 CONSTANTS = {"NaN": None, "Infinity": "Infinity", "-Infinity": "-Infinity"}  # not JSON, but written: NaN is missing
 DECODE = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=CONSTANTS.get).decode
+PLACE = "place"  # the column of times of lines `user item item ...`
 DAMAGE = (OSError, EOFError, zlib.error)  # what a cut off or damaged file raises in the middle of reading
 
 
@@ -81,7 +82,7 @@ def read_records(path: Path, form: str, columns: Mapping[str, str]) -> Iterator[
         if form == "jsonl":
             blocks = _json_blocks(file, path, columns)
         elif form == "lists":
-            blocks = _list_blocks(file)
+            blocks = _list_blocks(file, columns)
         else:
             blocks = _csv_blocks(file, path, "\t" if form == "tsv" else ",", columns)
         yield from (_decodable(block, columns) for block in blocks)
@@ -256,15 +257,16 @@ def _json_values(row: int, record: dict[str, object], columns: Mapping[str, str]
     return values
 
 
-def _list_blocks(file: TextIO) -> Iterator[Block]:
-    """Lines `user item item ...`; a user alone on a line has no events, which is no fault."""
+def _list_blocks(file: TextIO, columns: Mapping[str, str]) -> Iterator[Block]:
+    """Lines `user item item ...`, an item's time its place in the line; a user alone has no events: no fault."""
+    places = {role: n for n, role in enumerate(("user", "item", "time")) if role in columns}
     for first, lines, bad in _line_blocks(file, 1):
         rows, records = [], []
         for row, line in enumerate(lines, first):
             user, *items = line.split() or [""]
             rows += [row] * len(items)
-            records += [[user, item] for item in items]
-        yield _pick(rows, records, {"user": 0, "item": 1}, 2, bad)
+            records += [[user, item, str(place)] for place, item in enumerate(items)]
+        yield _pick(rows, records, places, 3, bad)
 
 
 def _decodable(block: Block, columns: Mapping[str, str]) -> Block:
@@ -293,5 +295,4 @@ def _is_utf8(text: str) -> bool:
 
 
 def _strings(values: Iterable[str], n: int) -> Strings:
-    strings: Strings = np.fromiter(values, dtype=object, count=n)
-    return strings
+    return np.fromiter(values, dtype=object, count=n)

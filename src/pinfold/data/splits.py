@@ -37,6 +37,13 @@ class SplitConfig:
     valid_share: Annotated[
         float, Field(gt=0, lt=1, description="share of the remaining events (or users) in the validation part")
     ] = 0.1
+    valid_by: Annotated[
+        Literal["random", "time"],
+        Field(
+            description="which of a user's remaining events validate, with protocol random or files. random: any; "
+            "time: the latest ones, which is right where the test events came last, too"
+        ),
+    ] = "random"
     min_events: Annotated[
         int,
         Field(
@@ -111,7 +118,7 @@ def split_events(events: Interactions, config: SplitConfig, seed: int, test: Int
             left, target = events.take(~chosen), events.take(chosen)
             if protocol == "time-cut":
                 target = target.take(np.isin(target.users, left.users))  # nothing is known of the others
-    chosen = _choose(left, config, config.valid_share, asked, rng)
+    chosen = _choose_valid(left, config, asked, rng)
     train, valid = left.take(~chosen), left.take(chosen)
     if config.protocol == "time-cut":
         valid = valid.take(np.isin(valid.users, train.users))
@@ -130,13 +137,23 @@ def _choose(events: Interactions, config: SplitConfig, share: float, asked: Bool
     """Mask (E,) of the events that the next part takes."""
     match config.protocol:
         case "leave-last-out":
-            _need_times(events, config)
+            _need_times(events, f"split.protocol {config.protocol!r}")
             return _last(events, asked)
         case "time-cut":
-            _need_times(events, config)
+            _need_times(events, f"split.protocol {config.protocol!r}")
             return events.times > np.quantile(events.times, 1 - share, method="lower")
         case _:
             return _share_of_each(events, config.min_events, share, rng.random(len(events)))
+
+
+def _choose_valid(left: Interactions, config: SplitConfig, asked: Bools, rng: np.random.Generator) -> Bools:
+    """Mask (E,) of the events that validate."""
+    if config.valid_by == "time" and config.protocol in ("random", "files"):
+        _need_times(left, "split.valid_by 'time'")
+        newest_first = np.empty(len(left))
+        newest_first[np.argsort(left.times, kind="stable")[::-1]] = np.arange(len(left))
+        return _share_of_each(left, config.min_events, config.valid_share, newest_first)
+    return _choose(left, config, config.valid_share, asked, rng)
 
 
 def _share_of_each(events: Interactions, min_events: int, share: float, order: Doubles) -> Bools:
@@ -171,7 +188,7 @@ def _hold_out_users(events: Interactions, config: SplitConfig, rng: np.random.Ge
     counts = np.bincount(events.users, minlength=events.n_users)
     able = rng.permutation(np.flatnonzero(counts >= config.min_events))
     if config.protocol == "newest-collections":
-        _need_times(events, config)
+        _need_times(events, f"split.protocol {config.protocol!r}")
         newest = np.full(events.n_users, NO_TIME)
         np.maximum.at(newest, events.users, events.times)
         able = able[np.argsort(-newest[able], kind="stable")]
@@ -192,11 +209,11 @@ def _hold_out_users(events: Interactions, config: SplitConfig, rng: np.random.Ge
     return Split(train, events.take(kind != 2), valid, Sealed(test))
 
 
-def _need_times(events: Interactions, config: SplitConfig) -> None:
+def _need_times(events: Interactions, option: str) -> None:
     if not events.timed:
         raise DataError(
-            f"split.protocol {config.protocol!r} needs times, and the events have none; import them with "
-            "--time COLUMN, or choose 'random' or 'held-out-collections'"
+            f"{option} needs times, and the events have none; import them with --time COLUMN, or choose 'random' or "
+            "'held-out-collections'"
         )
 
 

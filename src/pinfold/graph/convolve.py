@@ -12,6 +12,7 @@ import numpy as np
 from pinfold.arrays import Floats, Halves, Ints, Longs, unit
 from pinfold.graph.convolved import Convolution, Network
 from pinfold.graph.neighborhoods import Neighborhoods
+from pinfold.kernels.maxima import maxima
 from pinfold.kernels.products import multiply
 
 BLOCK = 4096  # rows
@@ -74,7 +75,7 @@ def pool(layer: Convolution, pooling: str, own: Floats, sent: Floats, neighborho
     ids, weights = neighborhoods.ids[there], neighborhoods.weights[there]
     match pooling:
         case "max":
-            return _largest(ptr, ids, sent)
+            return maxima(ptr, ids, sent)[0]
         case "mean":
             weights = np.repeat(1 / np.maximum(np.diff(ptr), 1), np.diff(ptr)).astype(np.float32)
         case "attention":
@@ -100,14 +101,6 @@ def _affine(table: Floats, weights: Floats, bias: Floats, out: Floats) -> None:
     np.matmul(table, weights, out=out)
     out += bias
     np.maximum(out, 0, out=out)
-
-
-def _largest(ptr: Longs, ids: Ints, sent: Floats) -> Floats:
-    out = np.zeros((len(ptr) - 1, sent.shape[1]), np.float32)
-    filled = np.diff(ptr) > 0
-    if filled.any():
-        out[filled] = np.maximum.reduceat(sent[ids], ptr[:-1][filled], axis=0)
-    return out
 
 
 def _attention(layer: Convolution, own: Floats, sent: Floats, ptr: Longs, ids: Ints) -> Floats:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, leaky_relu
 
 from pinfold.graph.convolve import LEAK
+from pinfold.kernels.maxima import maxima, shared_among_maxima
 from pinfold.sampling.blocks import Block, Edges
 
 
@@ -54,8 +56,35 @@ class SegmentMax(torch.autograd.Function):
         return tied * (gradients[0] / counts.clamp_min(1))[owner], None
 
 
+class Largest(torch.autograd.Function):
+    """The same of the block's rows (R, M) of messages (C, M), on the processor: nothing is gathered that lasts.
+
+    Apply to (messages, block). Ten times as fast as `SegmentMax` (docs/experiments.md).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, messages: Tensor, block: Block) -> Tensor:
+        """Moves 4 M bytes an edge."""
+        ptr, ids = block.forward.ptr, block.forward.ids
+        found, counts = maxima(ptr, ids, messages.detach().contiguous().numpy())
+        ctx.block, ctx.counts = block, counts
+        made = torch.from_numpy(found)
+        ctx.save_for_backward(messages, made)
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Shared evenly among equal maxima. Moves 8 M bytes an edge."""
+        messages, found = (one.detach().contiguous().numpy() for one in ctx.saved_tensors)
+        each = gradients[0].detach().numpy() / np.maximum(ctx.counts, np.float32(1))
+        edges = ctx.block.backward
+        return torch.from_numpy(shared_among_maxima(edges.ptr, edges.ids, messages, found, each)), None
+
+
 def largest(messages: Tensor, block: Block) -> Tensor:
     """The element-wise maximum over neighbors (R, M); messages are not negative, and no neighbors give zeros."""
+    if messages.device.type == "cpu":
+        return Largest.apply(messages, block)  # type: ignore[no-any-return, no-untyped-call]
     ptr, ids, _ = tensors(block.forward, messages.device)
     found: Tensor = SegmentMax.apply(messages[ids], ptr.diff())  # type: ignore[no-untyped-call]
     return found

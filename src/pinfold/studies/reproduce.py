@@ -12,6 +12,7 @@ from pinfold.config import read_run, to_toml
 from pinfold.data.dataset import Dataset
 from pinfold.data.interactions import Interactions
 from pinfold.data.readers import ImportConfig, Sources, import_files
+from pinfold.data.records import PLACE
 from pinfold.data.splits import Part, Split, split_events
 from pinfold.errors import ArtifactError, ConfigError
 from pinfold.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
@@ -119,7 +120,7 @@ def _import(run: RunConfig, source: Source, files: dict[str, Path], out: Path, p
     for part, path in files.items():
         if not (out / part).exists():
             with progress.task(f"importing {source.name} {part}"):
-                import_files(Sources([path]), out / part, ImportConfig(format="lists"))
+                import_files(Sources([path]), out / part, ImportConfig(format="lists", time=PLACE))
     return replace(run, data=replace(run.data, path=str(out / "train"), test=str(out / "test")))
 
 
