@@ -1,9 +1,11 @@
 """What models say about pairs, alone and together."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from pinfold.arrays import Doubles, Embeddings, Floats
+from pinfold.arrays import Bools, Doubles, Embeddings, Floats, Ints
 from pinfold.data.splits import SplitConfig, split_events
 from pinfold.data.synthetic import two_tastes
 from pinfold.evaluation.item_pairs import ItemPairs, ItemPairsConfig, evaluate_pairs, held_out_pairs
@@ -11,10 +13,12 @@ from pinfold.evaluation.item_scorers import (
     ConstantScorer,
     HistoryScorer,
     LogScorer,
+    Mixture,
     ProductScorer,
     WeightedScorer,
     fit_weights,
     item_scorer,
+    relative,
     standardized,
     user_scorer,
 )
@@ -24,6 +28,7 @@ from pinfold.models.item_knn import ItemKNNConfig, item_knn
 from pinfold.models.popularity import PopularityConfig, popularity
 
 N_ITEMS = 40
+EVEN = np.ones(300, np.float32)
 ASKED = np.array([3, 0, 3], np.int32)
 
 
@@ -93,12 +98,33 @@ def test_logs_of_shares_multiply() -> None:
 def test_a_weighted_sum_by_hand() -> None:
     first, second = np.array([2, 0, 0, 0], np.float32), np.array([0, 0, 4, 4], np.float32)
     weights = np.array([1, 3], np.float32)
-    found = WeightedScorer((ConstantScorer(first), ConstantScorer(second)), weights).scores(np.zeros(1, np.int32))
-    # Means 1/2 and 2; deviations sqrt(3)/2 and 2.
-    expected = (first - 0.5) / (3**0.5 / 2) + 3 * (second - 2) / 2
-    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    both, counts = (ConstantScorer(first), ConstantScorer(second)), np.array([1, 4, 1, 1], np.float32)
+    found = WeightedScorer(both, Mixture(weights, 0.5), counts).scores(np.array([0, 1], np.int32))
+    # Means 1/2 and 2; deviations sqrt(3)/2 and 2. The second counts half for an item taken four times as often.
+    parts = (first - 0.5) / (3**0.5 / 2), (second - 2) / 2
+    np.testing.assert_allclose(found[0], parts[0] + 3 * parts[1], rtol=1e-6)
+    np.testing.assert_allclose(found[1], parts[0] + 1.5 * parts[1], rtol=1e-6)
     with pytest.raises(ValueError, match="weights"):
-        WeightedScorer((ConstantScorer(first),), weights)
+        WeightedScorer(both[:1], Mixture(weights), counts)
+    with pytest.raises(TypeError, match="counts"):
+        WeightedScorer(both, Mixture(weights), counts.astype(np.int64))
+
+
+def test_counts_are_multiples_of_the_median() -> None:
+    assert relative(np.array([0, 2, 4, 8])).tolist() == [0.25, 0.5, 1, 2]
+    assert relative(np.zeros(3, np.int64)).tolist() == [1, 1, 1]
+
+
+@dataclass(frozen=True)
+class Either:
+    """One scorer for some items, another for the rest."""
+
+    which: Bools
+    one: ProductScorer
+    other: ProductScorer
+
+    def scores(self, items: Ints) -> Floats:
+        return np.where(self.which[items, None], self.one.scores(items), self.other.scores(items))
 
 
 def noisy(targets: Doubles, noise: float, seed: int) -> ProductScorer:
@@ -119,30 +145,40 @@ def hidden_truth() -> tuple[Doubles, ItemPairs]:
 def test_two_that_err_differently_are_better_together() -> None:
     truth, pairs = hidden_truth()
     scorers = (noisy(truth, 0.2, 1), noisy(truth, 0.2, 2))
-    weights = fit_weights(scorers, pairs)
-    assert (weights > 0).all()
+    mixture = fit_weights(scorers, pairs, EVEN)
+    assert (mixture.weights > 0).all()
     config = ItemPairsConfig(ks=(10,), n_resamples=100)
-    both = evaluate_pairs(WeightedScorer(scorers, weights), pairs, config, seed=0).intervals["hit@10"].mean
+    both = evaluate_pairs(WeightedScorer(scorers, mixture, EVEN), pairs, config, seed=0).intervals["hit@10"].mean
     alone = [evaluate_pairs(one, pairs, config, seed=0).intervals["hit@10"].mean for one in scorers]
     assert both > max(alone)
+
+
+def test_one_that_is_right_about_common_items_counts_more_there() -> None:
+    truth, pairs = hidden_truth()
+    common = np.arange(300) < 150
+    first, second = (noisy(truth, 0.05, 1), noisy(truth, 0.6, 2)), (noisy(truth, 0.6, 3), noisy(truth, 0.05, 4))
+    scorers = tuple(Either(common, *which) for which in (first, second))
+    counts = np.where(common, 30, 1 / 30).astype(np.float32)
+    assert fit_weights(scorers, pairs, counts).power == 1
+    assert fit_weights(scorers[::-1], pairs, counts, powers=(0, -1)).power == -1
 
 
 def test_what_knows_nothing_gets_no_weight() -> None:
     truth, pairs = hidden_truth()
     good, useless = noisy(truth, 0.1, 1), ConstantScorer(np.ones(300, np.float32))
-    assert fit_weights((good, useless), pairs).tolist() == [1, 0]
-    assert fit_weights((useless, good), pairs).tolist() == [0, 1]
+    assert fit_weights((good, useless), pairs, EVEN).weights.tolist() == [1, 0]
+    assert fit_weights((useless, good), pairs, EVEN).weights.tolist() == [0, 1]
     harmful = noisy(truth, 100, 3)
-    assert fit_weights((harmful, good, useless), pairs, "mrr", (0.5, 2)).tolist() == [0, 1, 0]
+    assert fit_weights((harmful, good, useless), pairs, EVEN, "mrr", (0.5, 2)).weights.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("metric", ["hit", "hit@", "hit@x", "hit@0", "recall@20"])
 def test_unknown_metrics_are_refused(metric: str) -> None:
     _, pairs = hidden_truth()
     with pytest.raises(ValueError, match="unknown metric"):
-        fit_weights((ConstantScorer(np.ones(300, np.float32)),), pairs, metric)
+        fit_weights((ConstantScorer(np.ones(300, np.float32)),), pairs, EVEN, metric)
     with pytest.raises(ValueError, match="must be a scorer"):
-        fit_weights((), pairs)
+        fit_weights((), pairs, EVEN)
 
 
 def test_item_knn_finds_the_taste_and_popularity_half_of_it() -> None:

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from pinfold.arrays import Embeddings, Floats, Ints, check_array, unit
+from pinfold.arrays import Embeddings, Floats, Ints, Longs, check_array, unit
 from pinfold.evaluation.item_pairs import ItemPairs, ItemScorer
 from pinfold.evaluation.ranks import Score, find_several_ranks, rank_metrics
 from pinfold.graph.convolved import Convolved
@@ -17,6 +17,7 @@ from pinfold.index.exact import itself
 from pinfold.index.scores import scores, scores_new
 
 GRID = tuple(2.0**power for power in range(-6, 7))
+POWERS = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +74,44 @@ class LogScorer:
 
 
 @dataclass(frozen=True, slots=True)
+class Mixture:
+    """How much each of several scorers counts: the first `weights[0]`, another m `weights[m]` / c^power.
+
+    c is how often the item that is asked about was taken, as a multiple of the median: walks from an item of many
+    users have seen more of them, so that beside them all else should count less.
+    """
+
+    weights: Floats  # (M,)
+    power: float = 0.0
+
+    def of(self, counts: Floats) -> Floats:
+        """Weights (M, B) for items of these counts (B,), multiples of the median."""
+        found = np.repeat(self.weights[:, None], len(counts), axis=1)
+        found[1:] *= counts ** np.float32(-self.power)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class WeightedScorer:
     """The weighted sum of what several scorers say, each row of each brought to mean 0 and deviation 1 first."""
 
     scorers: tuple[ItemScorer, ...]
-    weights: Floats  # (M,)
+    mixture: Mixture
+    counts: Floats  # (I,) how often each item was taken, see `relative`
 
     def __post_init__(self) -> None:
-        check_array("weights", self.weights, np.float32, len(self.scorers))
+        check_array("weights", self.mixture.weights, np.float32, len(self.scorers))
+        check_array("counts", self.counts, np.float32, -1)
 
     def scores(self, items: Ints) -> Floats:
         """The sums (B, I); a row of equal scores adds nothing."""
-        return _weighted([standardized(one.scores(items)) for one in self.scorers], self.weights)
+        return _weighted([standardized(one.scores(items)) for one in self.scorers], self.mixture.of(self.counts[items]))
+
+
+def relative(counts: Longs) -> Floats:
+    """How often items were taken (I,), at least once, as multiples of the median of those that were taken."""
+    taken = np.maximum(counts, 1)
+    return np.asarray(taken / np.median(taken[counts > 0] if (counts > 0).any() else taken), np.float32)
 
 
 def item_scorer(learned: Learned, n_items: int) -> ItemScorer:
@@ -112,13 +139,18 @@ def user_scorer(learned: Learned, histories: Csr) -> Score:
 
 
 def fit_weights(
-    scorers: Sequence[ItemScorer], pairs: ItemPairs, metric: str = "hit@10", grid: Sequence[float] = GRID
-) -> Floats:
-    """The weights (M,) for `WeightedScorer` with the highest mean of `metric` on pairs of the validation part.
+    scorers: Sequence[ItemScorer],
+    pairs: ItemPairs,
+    counts: Floats,
+    metric: str = "hit@10",
+    grid: Sequence[float] = GRID,
+    powers: Sequence[float] = POWERS,
+) -> Mixture:
+    """The mixture for `WeightedScorer` with the highest mean of `metric` on pairs of the validation part.
 
-    Tried are: each scorer alone; and the first with weight 1 beside every combination of `grid` for the others. Of
-    equals the earlier one in this order is taken. Every query is scored once by each scorer; memory is that of M + 2
-    blocks (index/exact.py).
+    Tried are: each scorer alone; and the first with weight 1 beside every combination of `grid` for the others, with
+    every power. Of equals the earlier one in this order is taken. Every query is scored once by each scorer; memory is
+    that of M + 2 blocks (index/exact.py).
 
     Raises:
         ValueError: no scorers, or an unknown metric; known are hit@K, mrr and mrr_scaled.
@@ -128,19 +160,19 @@ def fit_weights(
     name, _, k = metric.partition("@")
     if not (name == "hit" and k.isdecimal() and int(k) > 0) and metric not in ("mrr", "mrr_scaled"):
         raise ValueError(f"unknown metric {metric!r}; known are hit@K, mrr and mrr_scaled")
-    alone = np.eye(len(scorers), dtype=np.float32)
-    mixed = [(1.0, *others) for others in product(grid, repeat=len(scorers) - 1)] if len(scorers) > 1 else []
-    tried = [*alone, *np.array(mixed, np.float32)]
+    tried = [Mixture(weights) for weights in np.eye(len(scorers), dtype=np.float32)]
+    if len(scorers) > 1:
+        mixed = [np.array((1.0, *others), np.float32) for others in product(grid, repeat=len(scorers) - 1)]
+        tried += [Mixture(weights, power) for power in powers for weights in mixed]
 
     def each(rows: Ints) -> Iterator[Floats]:
         parts = [standardized(one.scores(rows)) for one in scorers]
-        for weights in tried:
-            yield _weighted(parts, weights)
+        for mixture in tried:
+            yield _weighted(parts, mixture.of(counts[rows]))
 
     ks = (int(k),) if k else ()
     found = find_several_ranks(each, len(tried), pairs.questions())
-    best: Floats = tried[int(np.argmax([rank_metrics(ranks, ks)[metric].mean() for ranks in found]))]
-    return best
+    return tried[int(np.argmax([rank_metrics(ranks, ks)[metric].mean() for ranks in found]))]
 
 
 def standardized(block: Floats) -> Floats:
@@ -152,9 +184,9 @@ def standardized(block: Floats) -> Floats:
 
 
 def _weighted(parts: Sequence[Floats], weights: Floats) -> Floats:
-    """The sum (B, I) of the parts with weights other than 0."""
+    """The sum (B, I) of the parts with weights (M, B)."""
     total = np.zeros_like(parts[0])
-    for weight, part in zip(weights.tolist(), parts, strict=True):
-        if weight:
-            total += np.float32(weight) * part
+    for each, part in zip(weights, parts, strict=True):
+        if each.any():
+            total += each[:, None] * part
     return total

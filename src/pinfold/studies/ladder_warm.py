@@ -14,7 +14,7 @@ from pinfold.embedding.store import read_learned, write_learned
 from pinfold.evaluation.evaluate import evaluate
 from pinfold.evaluation.intervals import Interval
 from pinfold.evaluation.item_pairs import ItemPairs, ItemScorer, PairEvaluation, evaluate_pairs, held_out_pairs
-from pinfold.evaluation.item_scorers import LogScorer, WeightedScorer, fit_weights, item_scorer
+from pinfold.evaluation.item_scorers import LogScorer, WeightedScorer, fit_weights, item_scorer, relative
 from pinfold.evaluation.spread import cosine_spread
 from pinfold.fitting import fit
 from pinfold.graph.bipartite import build_graph
@@ -143,12 +143,14 @@ def _blended(bench: Bench, members: Sequence[str], seed: int, progress: Progress
         [_member(bench, name, stage[which], n_items) for name, stage in zip(members, learnt, strict=True)]
         for which in (0, 1)
     )
-    weights = fit_weights(selected, valid, bench.study.blend.metric)
-    both = WeightedScorer(tuple(final), weights)
+    counts = [relative(build_graph(events).item_users.degrees()) for events in (split.train, split.known)]
+    mixture = fit_weights(selected, valid, counts[0], bench.study.blend.metric)
+    both = WeightedScorer(tuple(final), mixture, counts[1])
     pairs = held_out_pairs(test_part(bench, seed), config, seed)
     known = build_graph(split.known).user_items
     found = evaluate_pairs(both, pairs, config, seed=seed, known=known)
-    said = {f"weight of {name}": weight for name, weight in zip(members, weights.tolist(), strict=True)}
+    said = {f"weight of {name}": weight for name, weight in zip(members, mixture.weights.tolist(), strict=True)}
+    said["power of counts"] = mixture.power
     return Figures(blend_name(bench.study), seed, found.intervals, _exposure(bench, found) | said)
 
 
