@@ -1,0 +1,65 @@
+"""Newcomers of models trained on cosines: history rows that are fitted to known users."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from pinfold.arrays import Embeddings, unit
+from pinfold.graph.bipartite import BipartiteGraph
+from pinfold.graph.csr import Csr, from_scipy
+from pinfold.index.vectors import newcomers
+from pinfold.models.lightgcn import LightGCNConfig
+from pinfold.models.mapping import fit_rows
+from pinfold.models.mf import MFConfig
+from pinfold.models.shelf import build, extend
+
+
+def entries(seed: int, n_rows: int, n_columns: int) -> Csr:
+    some = np.random.default_rng(seed).random((n_rows, n_columns)) < 0.2
+    return from_scipy(sparse.csr_array(some.astype(np.float32)))
+
+
+def test_a_linear_function_with_a_constant_is_found_again() -> None:
+    rng = np.random.default_rng(0)
+    rows = unit(rng.normal(size=(50, 4)).astype(np.float32))
+    true = rows @ rng.normal(size=(4, 3)).astype(np.float32) + np.array([5, 0, -2], np.float32)
+    who = entries(1, 400, 50)
+    wanted = (who.to_scipy() @ true / np.maximum(who.degrees(), 1)[:, None]).astype(np.float32)
+    wanted[who.degrees() == 0] = 1e6  # of whom nothing is known, and who must not count
+    found = fit_rows(rows, who, wanted)
+    assert found.dtype == np.float32
+    assert np.corrcoef(found.ravel(), true.ravel())[0, 1] > 0.999
+
+
+def test_rows_that_nobody_has_are_harmless() -> None:
+    nothing = Csr(np.zeros(4, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), 5)
+    found = fit_rows(np.ones((5, 2), np.float32), nothing, np.ones((3, 2), np.float32))
+    np.testing.assert_array_equal(found, np.zeros((5, 2), np.float32))
+
+
+@pytest.mark.parametrize("config", [MFConfig(), LightGCNConfig()], ids=["mf", "lightgcn"])
+def test_a_newcomer_knows_what_all_users_have_in_common(
+    config: MFConfig | LightGCNConfig, graph: BipartiteGraph
+) -> None:
+    learned = build(config, graph, 0)
+    with np.errstate(all="raise"):
+        before = learned.embed()
+    assert isinstance(before, Embeddings)
+    common = unit(before.users).mean(axis=0)
+    again = newcomers(before, graph.user_items)
+    np.testing.assert_allclose(unit(again).mean(axis=0), common, atol=0.3)
+    assert np.linalg.norm(again, axis=1).mean() < 1.5 * np.linalg.norm(before.users, axis=1).mean()
+    assert before.history_exponent == 1
+
+
+@pytest.mark.parametrize("config", [MFConfig(), LightGCNConfig()], ids=["mf", "lightgcn"])
+def test_a_new_item_in_a_history_says_much_what_its_takers_items_say(
+    config: MFConfig | LightGCNConfig, graph: BipartiteGraph
+) -> None:
+    learned = build(config, graph, 0).embed()
+    assert isinstance(learned, Embeddings)
+    takers = from_scipy(graph.item_users.to_scipy()[:5])  # five old items that come again
+    extended = extend(config, learned, graph, takers)
+    assert isinstance(extended, Embeddings)
+    again, old = unit(extended.history[-5:]), unit(learned.history[:5])
+    assert (again * old).sum(axis=1).min() > (unit(learned.history) @ old.T).mean()
