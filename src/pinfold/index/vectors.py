@@ -38,7 +38,8 @@ class EmbeddingRecommender:
     def explain(self, user: int, item: int) -> Explanation:
         """What the user would be told as a newcomer, and what their own vector adds to that.
 
-        For LightGCN, and the items it learned from, the latter comes from the vector before any propagation.
+        For LightGCN that learned inner products, and the items it learned from, the latter comes from the vector before
+        any propagation.
         """
         known = self.explain_new(self.seen.row(checked_user(user, self.seen.n_rows)), item)
         score = self.embeddings.users[user].astype(np.float64) @ self.embeddings.items[item]

@@ -48,7 +48,7 @@ def _maxima(
             for column in range(best.shape[0]):
                 value, most = source[column], best[column]
                 count[column] = (count[column] if value <= most else none) + (one if value >= most else none)
-                best[column] = max(value, most)
+                best[column] = most if value <= most or most != most else value  # NaN stays, as with numpy
 
 
 @njit(nogil=True, cache=True)

@@ -8,8 +8,9 @@ have in common (docs/decisions/0003-history-vectors.md).
 from dataclasses import replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from pinfold.arrays import Doubles, Embeddings, Floats, Longs, Takers, unit
+from pinfold.arrays import BLOCK, Doubles, Embeddings, Floats, Longs, Takers, spans, unit
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr
 from pinfold.graph.learned import Layered, Vectors
@@ -44,8 +45,8 @@ def _with_histories(vectors: Embeddings, graph: BipartiteGraph) -> Embeddings:
     """A newcomer is the mean of rows that are linear in item directions, a new item's row the mean of such of users."""
     if vectors.takers is None:
         raise ValueError("vectors without takers")
-    directions = unit(vectors.users)
-    length = np.linalg.norm(vectors.users, axis=1).mean(dtype=np.float64)
+    directions, known = unit(vectors.users), graph.user_items.degrees() > 0  # the others are as long as at the start
+    length = np.linalg.norm(vectors.users, axis=1).sum(dtype=np.float64, where=known) / max(known.sum(), 1)
     history = fit_rows(unit(vectors.items), graph.user_items, directions * np.float32(length))
     takers = replace(vectors.takers, history=fit_rows(directions, graph.item_users, history), history_exponent=1.0)
     return replace(vectors, history=history, history_exponent=1.0, takers=takers)
@@ -55,7 +56,7 @@ def fit_rows(rows: Floats, who: Csr, wanted: Floats) -> Floats:
     """Linear functions r M + c of rows (n, D), whose means over the entries of `who` (m, n) come nearest to `wanted`.
 
     Ridge regression over the rows of `who` that have entries; the penalty is ROWS_RIDGE times the mean square of a
-    feature.
+    feature. Memory beside the result is that of `who` again and of BLOCK of its rows.
 
     Args:
         rows: (n, D).
@@ -65,14 +66,18 @@ def fit_rows(rows: Floats, who: Csr, wanted: Floats) -> Floats:
     Returns:
         (n, D').
     """
-    known = who.degrees() > 0
-    counts = np.maximum(who.degrees(), 1).astype(np.float32)[:, None]
-    means = np.asarray(who.to_scipy().sign() @ rows / counts, np.float64)[known]
-    features = np.hstack([means, np.ones((len(means), 1))])
-    square = features.T @ features
-    penalty = max(ROWS_RIDGE * float(np.trace(square)) / len(square), 1e-12)
-    found = np.linalg.solve(square + penalty * np.eye(len(square)), features.T @ wanted[known]).astype(np.float32)
-    return np.asarray(rows @ found[:-1] + found[-1], np.float32)
+    once, counts = who.to_scipy().sign(), who.degrees()
+    square, cross = (np.zeros((rows.shape[1] + 1, n)) for n in (rows.shape[1] + 1, wanted.shape[1]))
+    with threadpool_limits(limits=1, user_api="blas"):  # more would change the last digits
+        for span in spans(who.n_rows, BLOCK):
+            known = counts[span] > 0
+            means = (once[span] @ rows)[known] / counts[span][known, None].astype(np.float32)
+            features = np.hstack([means, np.ones((len(means), 1))])
+            square += features.T @ features
+            cross += features.T @ wanted[span][known]
+        penalty = max(ROWS_RIDGE * float(np.trace(square)) / len(square), 1e-12)
+        found = np.linalg.solve(square + penalty * np.eye(len(square)), cross).astype(np.float32)
+        return np.asarray(rows @ found[:-1] + found[-1], np.float32)
 
 
 def sums(takers: Takers, who: Csr) -> Floats:
