@@ -109,8 +109,8 @@ class Embeddings:
     """Vectors whose inner products are scores.
 
     A user who came after training and took h items gets h^-history_exponent times the sum of `history[i]` over them:
-    for LightGCN that is one propagation through frozen items, for MF the ridge solution (see each model's `embed`); where
-    cosines were learned, the mean of rows that are fitted to known users (models/mapping.py).
+    for LightGCN that is one propagation through frozen items, for MF the ridge solution (see each model's `embed`);
+    where cosines were learned, the mean of rows that are fitted to known users (models/mapping.py).
     """
 
     users: Floats  # (U, D)

@@ -13,6 +13,7 @@ from pinfold.data.dataset import load_dataset
 from pinfold.data.doctor import check_dataset, check_files, check_split_files
 from pinfold.data.findings import Diagnosis, Example, Finding
 from pinfold.data.readers import ImportConfig, Sources, import_files
+from pinfold.data.records import PLACE
 from pinfold.errors import ConfigError
 
 FULL = ImportConfig(weight="weight", time="time")
@@ -231,3 +232,12 @@ def test_counts_are_plain_numbers(tmp_path: Path) -> None:
     diagnosis = examine(tmp_path, [*CLEAN])
     assert all(type(n) is int for n in diagnosis.counts.values())
     assert not any(isinstance(finding.count, np.generic) for finding in diagnosis.findings)
+
+
+def test_places_in_lines_are_no_odd_times(tmp_path: Path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text("0 9 7 8\n1 8 9 7\n2 7 8 9\n", encoding="utf-8")
+    config = ImportConfig(format="lists", time=PLACE)
+    assert not codes(check_files(Sources([path]), config))
+    import_files(Sources([path]), tmp_path / "data", config)
+    assert not codes(check_dataset(load_dataset(tmp_path / "data")))

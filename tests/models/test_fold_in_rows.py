@@ -1,15 +1,18 @@
 """Newcomers of models trained on cosines: history rows that are fitted to known users."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from pinfold.arrays import Embeddings, unit
 from pinfold.graph.bipartite import BipartiteGraph
 from pinfold.graph.csr import Csr, from_scipy
 from pinfold.index.vectors import newcomers
 from pinfold.models.lightgcn import LightGCNConfig
-from pinfold.models.mapping import fit_rows
+from pinfold.models.mapping import fit_rows, with_mapping
 from pinfold.models.mf import MFConfig
 from pinfold.models.shelf import build, extend
 
@@ -31,6 +34,25 @@ def test_a_linear_function_with_a_constant_is_found_again() -> None:
     assert np.corrcoef(found.ravel(), true.ravel())[0, 1] > 0.999
 
 
+def test_threads_do_not_change_a_bit() -> None:
+    rng = np.random.default_rng(0)
+    rows, wanted = (unit(rng.normal(size=(n, 64)).astype(np.float32)) for n in (1501, 4003))
+    who, found = entries(1, 4003, 1501), []
+    for threads in (1, 2, 3):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            found.append(fit_rows(rows, who, wanted))
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
+def test_rows_are_fitted_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows, wanted, who = rng.random((50, 4), np.float32), rng.random((400, 3), np.float32), entries(1, 400, 50)
+    whole = fit_rows(rows, who, wanted)
+    monkeypatch.setattr("pinfold.models.mapping.BLOCK", 7)
+    np.testing.assert_allclose(fit_rows(rows, who, wanted), whole, rtol=1e-4, atol=1e-5)
+
+
 def test_rows_that_nobody_has_are_harmless() -> None:
     nothing = Csr(np.zeros(4, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), 5)
     found = fit_rows(np.ones((5, 2), np.float32), nothing, np.ones((3, 2), np.float32))
@@ -50,6 +72,18 @@ def test_a_newcomer_knows_what_all_users_have_in_common(
     np.testing.assert_allclose(unit(again).mean(axis=0), common, atol=0.3)
     assert np.linalg.norm(again, axis=1).mean() < 1.5 * np.linalg.norm(before.users, axis=1).mean()
     assert before.history_exponent == 1
+
+
+def test_users_without_events_do_not_change_how_long_a_newcomer_is(graph: BipartiteGraph) -> None:
+    plain = build(LightGCNConfig(), graph, 0).embed()
+    assert isinstance(plain, Embeddings)
+    assert plain.takers is not None
+    more = from_scipy(sparse.vstack([graph.user_items.to_scipy(), sparse.csr_array((40, graph.n_items))], format="csr"))
+    users = np.vstack([plain.users, np.full((40, plain.users.shape[1]), 9, np.float32)])
+    takers = replace(plain.takers, items=users, history=users)
+    again = with_mapping(replace(plain, users=users, takers=takers), BipartiteGraph(more, more.transpose()))
+    assert isinstance(again, Embeddings)
+    np.testing.assert_allclose(again.history, plain.history, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("config", [MFConfig(), LightGCNConfig()], ids=["mf", "lightgcn"])

@@ -3,7 +3,7 @@
 The files go through the very tables of an import (see staging), so the doctor and the import cannot disagree.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,10 @@ def check_files(sources: Sources, config: ImportConfig) -> Diagnosis:
             tables = {n: str(t) for n, t in sources.tables.items() if _has_table(connection, f"{n}_attributes")}
             pairs = staging.read_interactions(connection, "count", counts["users"], counts["items"])
             counts["pairs"] = len(pairs)
-            patient = Patient(connection, labels, config.columns, pairs, tables)
+            columns = dict(config.columns)
+            if config.format == "lists":
+                columns.pop("time", None)  # places in a line: no odd times
+            patient = Patient(connection, labels, columns, pairs, tables)
             findings += [finding for check in CHECKS for finding in check(patient)]
     return _diagnosis(findings, counts)
 
@@ -69,7 +72,10 @@ def check_split_files(train: Sequence[Path], test: Sequence[Path], config: Impor
 def check_dataset(dataset: Dataset) -> Diagnosis:
     """What can still be said about an imported dataset; rows in examples are rows of its events, from 1."""
     events = dataset.interactions
-    roles = {"user": True, "item": True, "weight": bool((events.weights != 1).any()), "time": events.timed}
+    options = dataset.source.get("config")
+    places = isinstance(options, Mapping) and options.get("format") == "lists"  # in a line: no odd times
+    weighted, timed = bool((events.weights != 1).any()), events.timed and not places
+    roles = {"user": True, "item": True, "weight": weighted, "time": timed}
     columns = {role: role for role, there in roles.items() if there}
     with workspace(Limits()) as connection:
         staging.create_tables(connection)
