@@ -14,7 +14,7 @@ from pinfold.embedding.store import read_learned, write_learned
 from pinfold.evaluation.evaluate import evaluate
 from pinfold.evaluation.intervals import Interval
 from pinfold.evaluation.item_pairs import ItemPairs, ItemScorer, PairEvaluation, evaluate_pairs, held_out_pairs
-from pinfold.evaluation.item_scorers import LogScorer, WeightedScorer, fit_weights, item_scorer, relative
+from pinfold.evaluation.item_scorers import POWERS, LogScorer, WeightedScorer, fit_weights, item_scorer, relative
 from pinfold.evaluation.spread import cosine_spread
 from pinfold.fitting import fit
 from pinfold.graph.bipartite import build_graph
@@ -51,7 +51,7 @@ def blend_figures(bench: Bench, seed: int, progress: Progress) -> Figures:
     """The figures of the members' weighted sum; kept."""
     members = bench.study.blend.members
     keys = [bench.key(bench.variants[name], seed, bench.study.pairs) for name in members]
-    key = bench.key(bench.run, seed, bench.study.blend, *keys)
+    key = bench.key(bench.run, seed, bench.study.blend, POWERS, *keys)
     return bench.kept(key, blend_name(bench.study), lambda: _blended(bench, members, seed, progress))
 
 
