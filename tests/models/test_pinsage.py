@@ -22,7 +22,7 @@ from pinfold.graph.grow import grow
 from pinfold.graph.neighborhoods import NeighborhoodConfig
 from pinfold.models.interface import Context
 from pinfold.models.losses import MaxMarginConfig, SoftmaxConfig
-from pinfold.models.pinsage import PinSage, PinSageConfig
+from pinfold.models.pinsage import PinSage, PinSageConfig, _queries
 from pinfold.models.selection import Selection
 from pinfold.models.shelf import build
 from pinfold.sampling.blocks import blocks
@@ -256,3 +256,16 @@ def test_an_item_with_content_and_nothing_else_lies_among_its_like(
         units = unit(grown.vectors.items)
         nearest = np.argsort(-(units[:-1] @ units[-1]))[:5]
         assert np.mean(nearest % 2 == taste) == 1
+
+
+def test_several_items_ask_by_the_mean_of_their_vectors() -> None:
+    vectors = torch.arange(12.0).reshape(4, 3).requires_grad_()
+    none = np.zeros(0, np.int64)
+    batch = ItemBatch(
+        none, (), np.array([0, 3]), none, none, none.reshape(0, 0), (none, none), none, none,  # type: ignore[arg-type]
+        more=(np.array([1, 1]), np.array([1, 1])),
+    )  # fmt: skip
+    queries = _queries(batch, vectors)
+    torch.testing.assert_close(queries, torch.stack([vectors[0], (vectors[3] + 2 * vectors[1]) / 3]))
+    queries.sum().backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(vectors.grad, torch.tensor([1, 2 / 3, 0, 1 / 3])[:, None].expand(4, 3))

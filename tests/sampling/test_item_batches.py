@@ -31,9 +31,9 @@ def uneven() -> BipartiteGraph:
     return build_graph(Interactions.of(users.astype(np.int32), items.astype(np.int32), 30, N_ITEMS))
 
 
-def sampler(graph: BipartiteGraph, config: ItemNegativesConfig = SMALL, n_layers: int = 1) -> Sampler:
+def sampler(graph: BipartiteGraph, config: ItemNegativesConfig = SMALL, n_layers: int = 1, history: int = 1) -> Sampler:
     nothing = np.zeros(0, np.int32)
-    source = PairSource(PairsConfig(), graph, Interactions.of(nothing, nothing, 0, 0), None)
+    source = PairSource(PairsConfig(history=history), graph, Interactions.of(nothing, nothing, 0, 0), None)
     window = rank_window(graph, 3, 9, 5, NEAR, 0) if config.hard else None
     return Sampler(config, source, neighborhoods(graph, NEAR, 0), source.chances(), window, n_layers, guard=True)
 
@@ -54,6 +54,14 @@ def partners(batch: ItemBatch) -> dict[int, set[int]]:
     found: dict[int, set[int]] = {}
     for q, i in zip(queries.tolist(), positives.tolist(), strict=True):
         found.setdefault(q, set()).add(i)
+    return found
+
+
+def company(batch: ItemBatch) -> list[list[int]]:
+    """What asks together with each row's query."""
+    found: list[list[int]] = [[] for _ in batch.queries]
+    for row, place in zip(*(part.tolist() for part in batch.more), strict=True):
+        found[row].append(int(batch.nodes[place]))
     return found
 
 
@@ -135,20 +143,22 @@ def test_own_negatives_differ_from_row_to_row(uneven: BipartiteGraph, kind: Kind
 
 @every_kind
 @pytest.mark.parametrize("shared", [True, False])
-def test_taken_marks_exactly_the_query_and_what_the_batch_pairs_with_it(
-    uneven: BipartiteGraph, kind: Kind, shared: bool
+@pytest.mark.parametrize("history", [1, 6])
+def test_taken_marks_exactly_what_asks_and_what_the_batch_pairs_with_the_query(
+    uneven: BipartiteGraph, kind: Kind, shared: bool, history: int
 ) -> None:
-    for batch in batches(sampler(uneven, replace(SMALL, negatives=kind, shared=shared, n_negatives=15))):
-        positives = partners(batch)
+    config = replace(SMALL, negatives=kind, shared=shared, n_negatives=15)
+    for batch in batches(sampler(uneven, config, history=history)):
+        positives, others = partners(batch), company(batch)
         expected = {
             (row, column)
             for row, (query, negatives) in enumerate(rows_of(batch))
             for column, item in enumerate(negatives)
-            if item == query or item in positives[query]
+            if item == query or item in positives[query] or item in others[row]
         }
         marked = list(zip(*(part.tolist() for part in batch.taken), strict=True))
         assert set(marked) == expected
-        assert len(marked) == len(expected)
+        assert history > 1 or len(marked) == len(expected)
         assert expected or kind == "uniform"
 
 
@@ -255,11 +265,14 @@ def test_pairs_weigh_what_their_source_says(uneven: BipartiteGraph) -> None:
 
 @pytest.mark.parametrize("guard", [True, False])
 def test_the_pairs_own_edges_are_hidden_by_the_guard(uneven: BipartiteGraph, guard: bool) -> None:
-    made = replace(sampler(uneven), guard=guard)
+    made = replace(sampler(uneven, history=4), guard=guard)
     n_edges = 0
     for batch in batches(made):
         block = batch.blocks[-1]
-        for one, other in ((batch.queries, batch.positives), (batch.positives, batch.queries)):
+        rows, more = batch.more
+        assert len(rows)
+        asking, asked = np.append(batch.queries, more), np.append(batch.positives, batch.positives[rows])
+        for one, other in ((asking, asked), (asked, asking)):
             for a, b in zip(one.tolist(), other.tolist(), strict=True):
                 n_edges += b in block.forward.ids[block.forward.ptr[a] : block.forward.ptr[a + 1]]
     assert (n_edges == 0) == guard

@@ -178,3 +178,72 @@ def test_some_of_the_pairs() -> None:
     whole = next_pairs(EVENTS, GRAPH, None, None)
     assert listed(whole.take(slice(1, 3))) == listed(whole)[1:3]
     assert listed(whole.take(np.array([3, 0]))) == [(3, 4), (0, 3)]
+
+
+# --- several items that ask together -------------------------------------------------------------------------------
+
+
+def test_others_of_the_same_user_ask_with_the_query(graph: BipartiteGraph) -> None:
+    pairs = co_occurring(graph, None, np.random.default_rng(0), n_more=4)
+    owner = np.repeat(np.arange(graph.n_users), graph.user_items.degrees())
+    assert pairs.more is not None
+    assert pairs.more.dtype == np.int32
+    assert pairs.more.shape == (len(owner), 4)
+    for user, item, more in zip(owner.tolist(), pairs.items.tolist(), pairs.more.tolist(), strict=True):
+        history = set(graph.user_items.row(user).tolist())
+        there = [one for one in more if one >= 0]
+        assert set(there) <= history - {item}
+        assert len(there) == min(4, len(history) - 2)
+        assert all(one == -1 for one in more[len(there) :])
+
+
+def test_who_has_two_items_asks_with_one() -> None:
+    drawn = source(PairsConfig(history=5)).draw(np.random.default_rng(0))
+    assert drawn.more is not None
+    of_two = [more for pair, more in zip(listed(drawn), drawn.more.tolist(), strict=True) if sorted(pair) == [3, 4]]
+    assert [-1] * 4 in of_two  # user 1's
+
+
+def test_half_of_the_queries_are_one_item_and_the_others_all_lengths(graph: BipartiteGraph) -> None:
+    pairs = PairSource(PairsConfig(history=4), graph, EVENTS, None)
+    long = np.repeat(graph.user_items.degrees(), graph.user_items.degrees()) >= 5
+    rng = np.random.default_rng(0)
+    counts: Counter[int] = Counter()
+    for _ in range(40):
+        drawn = pairs.draw(rng)
+        assert drawn.more is not None
+        kept = (drawn.more >= 0).sum(axis=1)
+        assert ((drawn.more >= 0) == (np.arange(3) < kept[:, None])).all()
+        counts.update(kept.tolist())
+    assert long.any()
+    total = sum(counts.values())
+    assert set(counts) == {0, 1, 2, 3}
+    assert counts[0] / total > 0.48
+    assert min(counts[1], counts[2], counts[3]) > 0.05 * total
+
+
+def test_one_item_asks_where_the_history_is_one(graph: BipartiteGraph) -> None:
+    """And the generator gives the same pairs as if there were no such option."""
+    pairs = PairSource(PairsConfig(history=1), graph, EVENTS, None)
+    drawn = pairs.draw(np.random.default_rng(3))
+    rng = np.random.default_rng(3)
+    expected = co_occurring(graph, None, rng)
+    order = rng.permutation(len(expected.queries))
+    assert drawn.more is None
+    assert listed(drawn) == list(zip(expected.queries[order].tolist(), expected.items[order].tolist(), strict=True))
+
+
+def test_the_next_item_is_asked_by_those_before() -> None:
+    """User 0 took 0, 3, 1, 4, user 1 took 3, 4."""
+    pairs = next_pairs(EVENTS, GRAPH, None, None, n_more=2)
+    assert pairs.more is not None
+    asked = dict(zip(listed(pairs), pairs.more.tolist(), strict=True))
+    assert asked == {(0, 3): [-1, -1], (3, 1): [0, -1], (1, 4): [3, 0], (3, 4): [-1, -1]}
+
+
+def test_the_next_item_itself_does_not_ask() -> None:
+    """0, 1, 2, 0: what comes next was taken before, too."""
+    again = events_of([(0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 0, 3)], 1, 3)
+    pairs = next_pairs(again, build_graph(again), None, None, n_more=3)
+    assert pairs.more is not None
+    assert dict(zip(listed(pairs), pairs.more.tolist(), strict=True))[2, 0] == [1, -1, -1]

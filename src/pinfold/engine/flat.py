@@ -127,7 +127,9 @@ def _name(number: int) -> str:
 
 def _whole(batch: ItemBatch, tables: Tables, sampler: Sampler, half: bool) -> ItemBatch:
     """A batch of bare items with its part of the graph and its content."""
-    pairs = (batch.nodes[batch.queries], batch.nodes[batch.positives]) if sampler.guard else ()
+    asking = np.concatenate([batch.queries, batch.more[1]])
+    positives = np.concatenate([batch.positives, batch.positives[batch.more[0]]])
+    pairs = (batch.nodes[asking], batch.nodes[positives]) if sampler.guard else ()
     nodes, made = hops(tables, batch.nodes, sampler.n_layers, pairs)
     content = narrow(tables.content(nodes).astype(np.float32, copy=False), np.float16 if half else np.float32)
     return replace(batch, nodes=nodes, blocks=made, content=content)
@@ -172,6 +174,7 @@ def _packed(batch: ItemBatch) -> dict[str, NDArray[Any]]:
     """As plain arrays; blocks without their transposes."""
     arrays: dict[str, Any] = {name: getattr(batch, name) for name in ARRAYS}
     arrays |= {"taken_rows": batch.taken[0], "taken_columns": batch.taken[1], "content": batch.content}
+    arrays |= {"more_rows": batch.more[0], "more": batch.more[1]}
     for k, block in enumerate(batch.blocks):
         arrays |= {f"{k}.{part.name}": getattr(block.forward, part.name) for part in fields(Edges)}
     arrays["plain"] = np.array([batch.untaken, len(batch.blocks), *(block.n_columns for block in batch.blocks)])
@@ -185,10 +188,10 @@ def _unpacked(arrays: dict[str, NDArray[Any]]) -> ItemBatch:
         forward = Edges(*(arrays[f"{k}.{part.name}"] for part in fields(Edges)))
         backward = Edges(*transpose(forward.ptr, forward.ids, forward.weights, columns[k]))
         made.append(Block(len(forward.ptr) - 1, columns[k], forward, backward))
-    taken = arrays["taken_rows"], arrays["taken_columns"]
+    taken, more = (arrays["taken_rows"], arrays["taken_columns"]), (arrays["more_rows"], arrays["more"])
     content: Floats = arrays["content"].astype(np.float32, copy=False)
     own: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
-    return ItemBatch(**own, blocks=tuple(made), taken=taken, untaken=untaken, content=content)
+    return ItemBatch(**own, blocks=tuple(made), taken=taken, untaken=untaken, more=more, content=content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,8 +139,8 @@ class PinSage(nn.Module):
         """The weighted mean of the pairs' losses."""
         vectors = self(batch)
         device = vectors.device
-        places = [torch.from_numpy(part).to(device) for part in (batch.queries, batch.positives, batch.negatives)]
-        queries, positives, negatives = (embedding(place, vectors) for place in places)
+        places = [torch.from_numpy(part).to(device) for part in (batch.positives, batch.negatives)]
+        queries, (positives, negatives) = _queries(batch, vectors), (embedding(place, vectors) for place in places)
         positive = (queries * positives).sum(dim=1)
         if negatives.ndim == 2:
             negative = product(queries, negatives)
@@ -230,6 +230,16 @@ class Shape:
     n_items: int
     width: int  # F_0, of the content with what the graph adds to it
     untaken: Floats  # (1, F') the end of that for an item that nobody took
+
+
+def _queries(batch: ItemBatch, vectors: Tensor) -> Tensor:
+    """The mean (B, D) of the vectors of what asks in each row."""
+    asking, rows, more = (torch.from_numpy(part).to(vectors.device) for part in (batch.queries, *batch.more))
+    queries = embedding(asking, vectors)
+    if not len(rows):
+        return queries
+    counts = 1 + torch.bincount(rows, minlength=len(queries))
+    return queries.index_add(0, rows, embedding(more, vectors)) / counts[:, None]
 
 
 def n_hard(config: ItemNegativesConfig, epoch: int) -> int:

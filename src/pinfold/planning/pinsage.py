@@ -8,6 +8,7 @@ from pinfold.models.pinsage import WINDOW, PinSageConfig
 from pinfold.planning.counts import Counts
 from pinfold.planning.footprint import MB
 from pinfold.planning.speeds import Speeds
+from pinfold.sampling.item_pairs import ALONE
 
 SKEW = 0.6  # the item of rank r is met in proportion to r ** -SKEW, in batches and as a neighbor
 HEAP = 32 * MB  # larger tensors go back to the system when they are freed, see training.memory
@@ -48,7 +49,7 @@ def reach(config: PinSageConfig, counts: Counts) -> Reach:
     n, negatives = counts.items, config.negatives
     own = 1 if negatives.shared or negatives.negatives in ("in-batch", "mixed") else negatives.batch_size
     drawn = 0 if negatives.negatives == "in-batch" else min(negatives.n_negatives, n) * own
-    seeds = distinct(2 * negatives.batch_size, n)
+    seeds = distinct((1 + asking(config)) * negatives.batch_size, n)
     evenly = drawn + negatives.hard * negatives.batch_size
     seeds += (n - seeds) * (1 - np.exp(-evenly / max(n, 1)))
     size = min(config.neighborhood.size, max(n - 1, 0))
@@ -61,6 +62,13 @@ def reach(config: PinSageConfig, counts: Counts) -> Reach:
         positives = distinct(negatives.batch_size, n)
         of_pair = positives + (n - positives) * drawn / max(n, 1)
     return Reach(rows, columns, tuple(size * r for r in rows), negatives.batch_size, of_pair + negatives.hard)
+
+
+def asking(config: PinSageConfig) -> float:
+    """How many items a query has in the mean, where users have enough of them."""
+    if config.pairs.source == "file" or config.pairs.history == 1:
+        return 1.0
+    return 1 + (1 - ALONE) * config.pairs.history / 2
 
 
 def widths(config: PinSageConfig, counts: Counts) -> list[int]:

@@ -12,7 +12,7 @@ from pinfold.config import options
 from pinfold.errors import ConfigError
 from pinfold.graph.neighborhoods import Neighborhoods
 from pinfold.kernels.negatives import GOLDEN
-from pinfold.sampling.blocks import Block, blocks
+from pinfold.sampling.blocks import NOTHING, Block, blocks
 from pinfold.sampling.item_pairs import ItemPairs, PairSource
 
 NegativesName = Literal["uniform", "popularity", "in-batch", "mixed"]
@@ -62,6 +62,7 @@ class ItemBatch:
     log_draws: Floats  # (N + H,) log of how often each negative was expected; of own ones without their items' names
     weights: Floats  # (B,)
     untaken: int = 0  # decides which items go as if nobody had taken them, see `going_untaken`
+    more: tuple[Longs, Longs] = (NOTHING, NOTHING)  # rows of (B,), and places of items that ask with the query
     n_whole: int | None = None  # pairs of the whole batch, where this is a share of it; see sampling.item_shares
     content: Floats | None = None  # (m, F) of `nodes`, for who has no table of it; see engine.flat
 
@@ -92,16 +93,18 @@ class Sampler:
         n, n_items = len(pairs.queries), len(self.chances)
         negatives = self._negatives(pairs, rng)
         hard = self._hard(pairs.queries, n_hard, rng)
-        wrong = _taken(pairs, negatives, hard, n_items)
-        parts = [pairs.queries, pairs.items, negatives.ravel(), np.maximum(hard, 0).ravel()]
+        rows, more = _asking_too(pairs)
+        wrong = _taken(pairs, (rows, more), negatives, hard, n_items)
+        parts = [pairs.queries, pairs.items, negatives.ravel(), np.maximum(hard, 0).ravel(), more]
         seeds, place = np.unique(np.concatenate(parts), return_inverse=True)
         ends = np.cumsum([len(part) for part in parts])[:-1]
-        queries, positives, others, close = np.split(place.astype(np.int64), ends)
-        guarded = (pairs.queries, pairs.items) if self.guard else ()
-        nodes, made = blocks(self.neighborhoods, seeds.astype(np.int32), self.n_layers, guarded)
+        queries, positives, others, close, company = np.split(place.astype(np.int64), ends)
+        guarded = np.concatenate([pairs.queries, more]), np.concatenate([pairs.items, pairs.items[rows]])
+        hidden = guarded if self.guard else ()
+        nodes, made = blocks(self.neighborhoods, seeds.astype(np.int32), self.n_layers, hidden)
         return ItemBatch(
             nodes, made, queries, positives, others.reshape(negatives.shape), close.reshape(n, -1), wrong,
-            self._log_draws(negatives, hard, n), pairs.weights, int(rng.integers(2**63)),
+            self._log_draws(negatives, hard, n), pairs.weights, int(rng.integers(2**63)), (rows, company),
         )  # fmt: skip
 
     def _negatives(self, pairs: ItemPairs, rng: np.random.Generator) -> Ints:
@@ -167,18 +170,44 @@ def hard_ranks(config: ItemNegativesConfig, n_items: int) -> tuple[int, int]:
     return config.hard_ranks or (min(2000, n_items // 20), max(min(5000, n_items // 8), 1))
 
 
-def _taken(pairs: ItemPairs, negatives: Ints, hard: Ints, n_items: int) -> tuple[Longs, Longs]:
-    """Where a row's negative is its query, one of the query's positives in this batch, or missing (-1)."""
+def _asking_too(pairs: ItemPairs) -> tuple[Longs, Ints]:
+    """Rows and items that ask together with the rows' queries."""
+    if pairs.more is None:
+        return NOTHING, np.zeros(0, np.int32)
+    rows, columns = np.nonzero(pairs.more >= 0)
+    return rows, pairs.more[rows, columns]
+
+
+def _taken(
+    pairs: ItemPairs, more: tuple[Longs, Ints], negatives: Ints, hard: Ints, n_items: int
+) -> tuple[Longs, Longs]:
+    """Where a row's negative is what asks, one of the query's positives in this batch, or missing (-1)."""
     keys = np.unique(pairs.queries.astype(np.int64) * n_items + pairs.items)
     width = negatives.shape[-1]
     if negatives.ndim == 1:
         place = np.full(n_items, -1)
         place[negatives] = np.arange(width)
-        rows, columns = _shared_taken(pairs, keys, place, n_items)
+        found = [_shared_taken(pairs, keys, place, n_items), _among(more, place)]
     else:
-        rows, columns = _own_taken(pairs.queries, negatives, keys, n_items)
-    hard_rows, hard_columns = _own_taken(pairs.queries, hard, keys, n_items)
-    return np.concatenate([rows, hard_rows]), np.concatenate([columns, hard_columns + width])
+        found = [_own_taken(pairs.queries, negatives, keys, n_items), _own_among(more, negatives, n_items)]
+    for rows, columns in (_own_taken(pairs.queries, hard, keys, n_items), _own_among(more, hard, n_items)):
+        found.append((rows, columns + width))
+    rows, columns = (np.concatenate(part) for part in zip(*found, strict=True))
+    return rows, columns
+
+
+def _among(more: tuple[Longs, Ints], place: Longs) -> tuple[Longs, Longs]:
+    """Which of the items that ask are shared negatives, by row and place."""
+    rows, columns = more[0], place[more[1]]
+    return rows[columns >= 0], columns[columns >= 0]
+
+
+def _own_among(more: tuple[Longs, Ints], negatives: Ints, n_items: int) -> tuple[Longs, Longs]:
+    """Which of each row's own negatives (B, N) ask in that row."""
+    keys = np.unique(more[0] * n_items + more[1])
+    wanted = np.arange(len(negatives))[:, None] * n_items + negatives
+    rows, columns = np.nonzero((np.append(keys, -1)[np.searchsorted(keys, wanted)] == wanted) & (negatives >= 0))
+    return rows, columns
 
 
 def _shared_taken(pairs: ItemPairs, keys: Longs, place: Longs, n_items: int) -> tuple[Longs, Longs]:

@@ -19,10 +19,11 @@ def share_items(batch: ItemBatch, rank: int, size: int) -> ItemBatch | None:
     if not len(rows):
         return None
     negatives = batch.negatives if batch.negatives.ndim == 1 else batch.negatives[rows]
-    parts = [batch.queries[rows], batch.positives[rows], negatives, batch.hard[rows]]
+    asking = batch.more[0] % size == rank
+    parts = [batch.queries[rows], batch.positives[rows], negatives, batch.hard[rows], batch.more[1][asking]]
     seeds, place = np.unique(np.concatenate([part.ravel() for part in parts]), return_inverse=True)
     split = np.split(place.astype(np.int64), np.cumsum([part.size for part in parts])[:-1])
-    queries, positives, others, hard = (new.reshape(part.shape) for new, part in zip(split, parts, strict=True))
+    queries, positives, others, hard, more = (new.reshape(part.shape) for new, part in zip(split, parts, strict=True))
     columns, blocks = restricted(np.arange(len(batch.nodes), dtype=np.int32), batch.blocks, seeds)
     own = batch.taken[0] % size == rank
     return replace(
@@ -35,6 +36,7 @@ def share_items(batch: ItemBatch, rank: int, size: int) -> ItemBatch | None:
         hard=hard,
         taken=(batch.taken[0][own] // size, batch.taken[1][own]),
         weights=batch.weights[rows],
+        more=(batch.more[0][asking] // size, more),
         n_whole=len(batch.queries),
         content=None if batch.content is None else batch.content[columns],
     )
