@@ -17,6 +17,7 @@ from rich.console import Console
 
 from pinfold.cli import main
 from pinfold.data.dataset import Dataset, save_dataset
+from pinfold.data.splits import split_events
 from pinfold.data.synthetic import two_tastes
 from pinfold.data.tables import Table
 from pinfold.errors import ConfigError, DataError, TrainingError
@@ -31,7 +32,7 @@ from pinfold.models.pinsage import PinSageConfig
 from pinfold.models.popularity import PopularityConfig
 from pinfold.models.shelf import BlendConfig, ComputedConfig, ModelConfig, build, compute, member_weights
 from pinfold.progress import SILENT, Progress, Silent
-from pinfold.run import RunConfig
+from pinfold.run import RunConfig, load_data
 from pinfold.studies import compare as study
 from pinfold.studies import trial as trials
 from pinfold.studies.abilities import ABILITIES, abilities
@@ -233,11 +234,19 @@ def test_the_budget_is_shared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         asked.append((run.model.name, seconds, run.train.seconds))
         return trial
 
-    compare(quick(folder, "mf,lightgcn,popularity", minutes=5.0), NOW, learn=learn)
+    config = quick(folder, "mf,lightgcn,popularity", minutes=5.0)
+    compare(config, NOW, learn=learn)
+    split = split_events(load_data(config.data).interactions, config.split, config.seed)
+    selection = 0.9 / (1 + len(split.known) / len(split.train))  # the refit has more events to go through
+    assert 0.35 < selection < 0.45
     assert asked == [
         ("popularity", 225 + GRACE, None),  # three quarters of the budget at most, and first
-        ("mf", 1.5 * 120 + GRACE, 0.45 * (120 - 40)),  # half of the 240 s left, without 40 s to start and answer
-        ("lightgcn", 1.5 * 100 + GRACE, 0.45 * (100 - 40)),  # all that is left
+        (
+            "mf",
+            1.5 * 120 + GRACE,
+            pytest.approx(selection * (120 - 40)),
+        ),  # half of the 240 s left, without 40 s to start and answer
+        ("lightgcn", 1.5 * 100 + GRACE, pytest.approx(selection * (100 - 40))),  # all that is left
     ]
     asked.clear()
     late = compare(quick(folder, "popularity,mf", minutes=1.0), NOW, learn=learn)

@@ -57,7 +57,7 @@ OF_CONTENT: tuple[ModelConfig, ...] = (PinSageConfig(),)  # after these, where i
 TRAIN = TrainConfig(refit=True)
 METRIC = f"{TRAIN.metric}@{EvaluationConfig().ks[0]}"  # selects on the validation part and is tested on the test part
 COMPUTED_SHARE = 0.75  # of the budget, at most, for the models that are computed in one go
-SELECTION_SHARE = 0.45  # of a trained model's share, for selection; the refit takes about as long again
+LEARNING_SHARE = 0.9  # of a trained model's share, for selection and refit together
 LATEST = 1.5  # shares, after which a model is stopped from outside, and its result lost
 GRACE = 30.0  # seconds more before that
 # Ctrl-C reaches both processes; this one then ends the other, which need not say anything.
@@ -101,14 +101,15 @@ def compare(
     """
     started = time.perf_counter()
     dataset = load_data(config.data)
-    facts = _facts(config, dataset, now)  # splits once, so that bad data is refused before the work
+    selection = LEARNING_SHARE / (1 + refit_seconds(config, dataset))  # splits, so that bad data is refused early
     config = config if config.models else replace(config, models=default_models(dataset))
-    trials = _run_all(config, learn or in_own_process, progress)
+    trials = _run_all(config, selection, learn or in_own_process, progress)
     done = {name: trial for name, trial in trials.items() if isinstance(trial, Trial)}
     refused = tuple(Refused(name, reason) for name, reason in trials.items() if isinstance(reason, str))
     if not done:
         raise TrainingError("no model could be run: " + "; ".join(f"{r.name}: {r.reason}" for r in refused))
-    return _conclude(done, refused, config.seed, {**facts, "seconds": time.perf_counter() - started})
+    facts = {**_facts(config, dataset, now), "seconds": time.perf_counter() - started}
+    return _conclude(done, refused, config.seed, facts)
 
 
 def compare_config(
@@ -155,7 +156,19 @@ def default_models(dataset: Dataset) -> tuple[ModelConfig, ...]:
     return MODELS + OF_CONTENT if columns else MODELS
 
 
-def _run_all(config: CompareConfig, learn: Learn, progress: Progress) -> dict[str, Trial | str]:
+def refit_seconds(config: CompareConfig, dataset: Dataset) -> float:
+    """What the second training takes for each second of the first: it has the validation part's events, too.
+
+    Raises:
+        ConfigError: the protocol has no test part.
+    """
+    split = split_events(dataset.interactions, config.split, config.seed, load_test(config.data, dataset))
+    if split.test is None:
+        raise ConfigError(f"protocol {config.split.protocol!r} has no test part to compare models on")
+    return len(split.known) / max(len(split.train), 1)
+
+
+def _run_all(config: CompareConfig, selection: float, learn: Learn, progress: Progress) -> dict[str, Trial | str]:
     """Every model's trial, or why there is none: first those that are computed, then the others share what is left."""
     started, budget = time.monotonic(), config.minutes * 60
     run = RunConfig(data=config.data, model=MODELS[0], seed=config.seed, split=config.split, train=TRAIN)
@@ -175,7 +188,7 @@ def _run_all(config: CompareConfig, learn: Learn, progress: Progress) -> dict[st
             trials[model.name] = f"no time was left for it; give more than {config.minutes:g} minutes"
             continue
         left = max(share - min(overheads, default=0.0), share / 4)
-        limited = replace(run.train, seconds=SELECTION_SHARE * left)
+        limited = replace(run.train, seconds=selection * left)
         trials[model.name] = learn(replace(run, model=model, train=limited), LATEST * share + GRACE, progress)
     return trials
 
@@ -261,9 +274,6 @@ def _by_group(values: Doubles, masks: Iterable[Bools], seed: int) -> tuple[Inter
 
 def _facts(config: CompareConfig, dataset: Dataset, now: datetime) -> dict[str, Any]:
     """What the report must name so that somebody else can repeat it."""
-    split = split_events(dataset.interactions, config.split, config.seed, load_test(config.data, dataset))
-    if split.test is None:
-        raise ConfigError(f"protocol {config.split.protocol!r} has no test part to compare models on")
     return {
         "data": {
             "path": config.data.path,
