@@ -156,7 +156,7 @@ def next_pairs(
 
 
 def _before(users: Ints, items: Ints, place: Longs, n: int) -> Ints:
-    """The user's of the n events right before those at `place`, but the one that came next; -1 at the end. (P, n)"""
+    """The user's of the n events right before those at `place`, but the one that came next; -1 at the end (P, n)."""
     far = np.minimum(np.arange(1, n + 1), place[:, None])  # 0: nothing is before the first event
     earlier = place[:, None] - far
     there = (
