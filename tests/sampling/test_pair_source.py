@@ -1,6 +1,7 @@
 """Pairs of items that belong together."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pinfold.sampling.item_pairs import ItemPairs, PairsConfig, PairSource, co_o
 DAY = 86_400
 CO_OCCURRENCE = PairsConfig()
 NEXT = PairsConfig(source="next")
+GIVEN = ItemPairs(np.array([0, 5], np.int32), np.array([5, 2], np.int32), np.array([0.5, 1.5], np.float32))
 
 
 def events_of(rows: list[tuple[int, int, float]], n_users: int = 4, n_items: int = 6) -> Interactions:
@@ -158,8 +160,7 @@ def test_weights_stay_beside_their_pairs() -> None:
 
 
 def test_pairs_of_ones_own() -> None:
-    given = ItemPairs(np.array([0, 5], np.int32), np.array([5, 2], np.int32), np.array([0.5, 1.5], np.float32))
-    pairs = source(PairsConfig(source="file"), given=given)
+    pairs = source(PairsConfig(source="file"), given=GIVEN)
     assert pairs.n_pairs == 2
     assert sorted(listed(pairs.draw(np.random.default_rng(0)))) == [(0, 5), (5, 2)]
     assert pairs.chances().tolist() == [0, 0, 0.5, 0, 0, 0.5]
@@ -183,67 +184,64 @@ def test_some_of_the_pairs() -> None:
 # --- several items that ask together -------------------------------------------------------------------------------
 
 
-def test_others_of_the_same_user_ask_with_the_query(graph: BipartiteGraph) -> None:
-    pairs = co_occurring(graph, None, np.random.default_rng(0), n_more=4)
-    owner = np.repeat(np.arange(graph.n_users), graph.user_items.degrees())
-    assert pairs.more is not None
-    assert pairs.more.dtype == np.int32
-    assert pairs.more.shape == (len(owner), 4)
-    for user, item, more in zip(owner.tolist(), pairs.items.tolist(), pairs.more.tolist(), strict=True):
-        history = set(graph.user_items.row(user).tolist())
-        there = [one for one in more if one >= 0]
-        assert set(there) <= history - {item}
-        assert len(there) == min(4, len(history) - 2)
-        assert all(one == -1 for one in more[len(there) :])
+def asking(made: PairSource, pairs: ItemPairs, seed: int = 0) -> list[list[int]]:
+    """What asks together with each query."""
+    found: list[list[int]] = [[] for _ in pairs.queries]
+    for row, item in zip(*(part.tolist() for part in made.company(pairs, np.random.default_rng(seed))), strict=True):
+        found[row].append(item)
+    return found
 
 
-def test_who_has_two_items_asks_with_one() -> None:
-    drawn = source(PairsConfig(history=5)).draw(np.random.default_rng(0))
-    assert drawn.more is not None
-    of_two = [more for pair, more in zip(listed(drawn), drawn.more.tolist(), strict=True) if sorted(pair) == [3, 4]]
-    assert [-1] * 4 in of_two  # user 1's
+@pytest.mark.parametrize("config", [CO_OCCURRENCE, NEXT])
+def test_others_of_the_same_user_ask_with_the_query(config: PairsConfig) -> None:
+    made = source(replace(config, history=5))
+    pairs = made.draw(np.random.default_rng(0))
+    assert pairs.edges is not None
+    n_asking = 0
+    for seed in range(30):
+        for edge, item, others in zip(
+            pairs.edges.tolist(), pairs.items.tolist(), asking(made, pairs, seed), strict=True
+        ):
+            user = int(np.searchsorted(GRAPH.user_items.ptr, edge, side="right")) - 1
+            history = set(GRAPH.user_items.row(user).tolist())
+            assert GRAPH.user_items.ids[edge] == item
+            assert set(others) <= history - {item}
+            assert len(others) <= min(4, len(history) - 2)  # user 1 has two items, and asks with one
+            n_asking += len(others)
+    assert n_asking > 30
 
 
 def test_half_of_the_queries_are_one_item_and_the_others_all_lengths(graph: BipartiteGraph) -> None:
-    pairs = PairSource(PairsConfig(history=4), graph, EVENTS, None)
-    long = np.repeat(graph.user_items.degrees(), graph.user_items.degrees()) >= 5
-    rng = np.random.default_rng(0)
+    made = PairSource(PairsConfig(history=4), graph, EVENTS, None)
+    pairs = made.draw(np.random.default_rng(0))
+    assert pairs.edges is not None
+    owner = np.searchsorted(graph.user_items.ptr, pairs.edges, side="right") - 1
+    long = graph.user_items.degrees()[owner] >= 5
     counts: Counter[int] = Counter()
-    for _ in range(40):
-        drawn = pairs.draw(rng)
-        assert drawn.more is not None
-        kept = (drawn.more >= 0).sum(axis=1)
-        assert ((drawn.more >= 0) == (np.arange(3) < kept[:, None])).all()
-        counts.update(kept.tolist())
-    assert long.any()
+    for seed in range(200):
+        counts.update(len(one) for one, enough in zip(asking(made, pairs, seed), long.tolist(), strict=True) if enough)
     total = sum(counts.values())
-    assert set(counts) == {0, 1, 2, 3}
-    assert counts[0] / total > 0.48
-    assert min(counts[1], counts[2], counts[3]) > 0.05 * total
+    assert total > 1000
+    for n, share in ((0, 1 / 2), (1, 1 / 6), (2, 1 / 6), (3, 1 / 6)):
+        assert abs(counts[n] / total - share) < 5 * np.sqrt(share * (1 - share) / total)
 
 
-def test_one_item_asks_where_the_history_is_one(graph: BipartiteGraph) -> None:
-    """And the generator gives the same pairs as if there were no such option."""
-    pairs = PairSource(PairsConfig(history=1), graph, EVENTS, None)
-    drawn = pairs.draw(np.random.default_rng(3))
+def test_who_asks_is_drawn_evenly() -> None:
+    """User 0 has 0, 1, 3, 4: beside whatever asks for 3, one of 0, 1, 4, the query too."""
+    made = source(PairsConfig(history=2))
+    pairs = ItemPairs(np.zeros(3000, np.int32), np.full(3000, 3, np.int32), np.ones(3000, np.float32), np.full(3000, 2))
+    counts = Counter(item for others in asking(made, pairs) for item in others)
+    total = sum(counts.values())
+    assert set(counts) == {0, 1, 4}
+    assert abs(total - 1500) < 150
+    assert all(abs(n / total - 1 / 3) < 0.07 for n in counts.values())
+
+
+def test_one_item_asks_where_the_history_is_one_or_no_users_are_known() -> None:
     rng = np.random.default_rng(3)
-    expected = co_occurring(graph, None, rng)
-    order = rng.permutation(len(expected.queries))
-    assert drawn.more is None
-    assert listed(drawn) == list(zip(expected.queries[order].tolist(), expected.items[order].tolist(), strict=True))
-
-
-def test_the_next_item_is_asked_by_those_before() -> None:
-    """User 0 took 0, 3, 1, 4, user 1 took 3, 4."""
-    pairs = next_pairs(EVENTS, GRAPH, None, None, n_more=2)
-    assert pairs.more is not None
-    asked = dict(zip(listed(pairs), pairs.more.tolist(), strict=True))
-    assert asked == {(0, 3): [-1, -1], (3, 1): [0, -1], (1, 4): [3, 0], (3, 4): [-1, -1]}
-
-
-def test_the_next_item_itself_does_not_ask() -> None:
-    """0, 1, 2, 0: what comes next was taken before, too."""
-    again = events_of([(0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 0, 3)], 1, 3)
-    pairs = next_pairs(again, build_graph(again), None, None, n_more=3)
-    assert pairs.more is not None
-    assert dict(zip(listed(pairs), pairs.more.tolist(), strict=True))[2, 0] == [1, -1, -1]
+    for made in (source(PairsConfig(history=1)), source(PairsConfig(source="file"), given=GIVEN)):
+        pairs = made.draw(rng)
+        before = rng.bit_generator.state
+        rows, items = made.company(pairs, rng)
+        assert len(rows) == len(items) == 0
+        assert rng.bit_generator.state == before  # the same batches as without this option

@@ -93,7 +93,7 @@ class Sampler:
         n, n_items = len(pairs.queries), len(self.chances)
         negatives = self._negatives(pairs, rng)
         hard = self._hard(pairs.queries, n_hard, rng)
-        rows, more = _asking_too(pairs)
+        rows, more = self.source.company(pairs, rng)
         wrong = _taken(pairs, (rows, more), negatives, hard, n_items)
         parts = [pairs.queries, pairs.items, negatives.ravel(), np.maximum(hard, 0).ravel(), more]
         seeds, place = np.unique(np.concatenate(parts), return_inverse=True)
@@ -168,14 +168,6 @@ def hard_ranks(config: ItemNegativesConfig, n_items: int) -> tuple[int, int]:
     if config.hard_ranks is not None and not 0 <= config.hard_ranks[0] < config.hard_ranks[1]:
         raise ConfigError(f"negatives.hard_ranks must be first < last, from 0; got {list(config.hard_ranks)}")
     return config.hard_ranks or (min(2000, n_items // 20), max(min(5000, n_items // 8), 1))
-
-
-def _asking_too(pairs: ItemPairs) -> tuple[Longs, Ints]:
-    """Rows and items that ask together with the rows' queries."""
-    if pairs.more is None:
-        return NOTHING, np.zeros(0, np.int32)
-    rows, columns = np.nonzero(pairs.more >= 0)
-    return rows, pairs.more[rows, columns]
 
 
 def _taken(

@@ -1,6 +1,6 @@
 """Pairs of items (q, i) that belong together: what PinSage learns from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from pinfold.config import options
 from pinfold.data.interactions import Interactions
 from pinfold.errors import ConfigError, DataError
 from pinfold.graph.bipartite import BipartiteGraph
+from pinfold.sampling.blocks import NOTHING
 from pinfold.sampling.informativeness import InformativenessConfig, mean_one
 
 ALONE = 0.5  # share of the queries that are one item, though more may ask together
@@ -35,8 +36,8 @@ class PairsConfig:
         Field(
             ge=1,
             description="most items that ask together, by the mean of their vectors: every other query is made of 2 to "
-            "so many items of the same user, as users are when they are answered; next: of those taken before; file: "
-            "always one; 1: every query is one item (the paper's)",
+            "so many items of the same user, as users are when they are answered; file: always one; 1: every query is "
+            "one item (the paper's)",
         ),
     ] = 10
     informativeness: Annotated[
@@ -51,12 +52,12 @@ class ItemPairs:
     queries: Ints  # (P,)
     items: Ints  # (P,)
     weights: Floats  # (P,) positive, mean 1
-    more: Ints | None = None  # (P, M) what asks together with the query, the -1 of fewer at the end; None: nothing
+    edges: Longs | None = None  # (P,) of the users who took both, those to the second item; None: no users are known
 
     def take(self, which: Longs | slice) -> "ItemPairs":
         """Some of the pairs."""
-        more = None if self.more is None else self.more[which]
-        return ItemPairs(self.queries[which], self.items[which], self.weights[which], more)
+        edges = None if self.edges is None else self.edges[which]
+        return ItemPairs(self.queries[which], self.items[which], self.weights[which], edges)
 
 
 class PairSource:
@@ -71,7 +72,7 @@ class PairSource:
         self._n_more = config.history - 1
         match config.source:
             case "next":
-                self._fixed: ItemPairs | None = next_pairs(events, graph, factors, config.window, self._n_more)
+                self._fixed: ItemPairs | None = next_pairs(events, graph, factors, config.window)
             case "file" if given is None:
                 raise ConfigError("pairs.source is 'file', but no pairs are given; set data.pairs to a file")
             case "file":
@@ -94,10 +95,25 @@ class PairSource:
 
     def draw(self, rng: np.random.Generator) -> ItemPairs:
         """The pairs of one epoch, in random order."""
-        pairs = self._fixed or co_occurring(self._graph, self._factors, rng, self._n_more)
-        if pairs.more is not None:
-            pairs = replace(pairs, more=_shortened(pairs.more, rng))
+        pairs = self._fixed if self._fixed is not None else co_occurring(self._graph, self._factors, rng)
         return pairs.take(rng.permutation(self.n_pairs))
+
+    def company(self, pairs: ItemPairs, rng: np.random.Generator) -> tuple[Longs, Ints]:
+        """Rows (E,) of these pairs, rising, and items (E,) that ask together with the rows' queries.
+
+        They are drawn evenly, and one by one so that some may ask twice, from what the same user took but the second
+        item; at most as many as there are beside the query.
+        """
+        if not self._n_more or pairs.edges is None:
+            return NOTHING, np.zeros(0, np.int32)
+        taken = self._graph.user_items
+        owner = np.searchsorted(taken.ptr, pairs.edges, side="right") - 1
+        start, n = taken.ptr[owner], taken.ptr[owner + 1] - taken.ptr[owner]
+        counts = rng.integers(1, self._n_more + 1, len(owner))
+        counts[rng.random(len(owner)) < ALONE] = 0
+        rows = np.repeat(np.arange(len(owner)), np.minimum(counts, n - 2))
+        further = 1 + np.floor(rng.random(len(rows)) * (n[rows] - 1)).astype(np.int64)
+        return rows, taken.ids[start[rows] + (pairs.edges[rows] - start[rows] + further) % n[rows]]
 
 
 def _chances(items: Ints, weights: Doubles | Bools, n_items: int) -> Doubles:
@@ -106,32 +122,19 @@ def _chances(items: Ints, weights: Doubles | Bools, n_items: int) -> Doubles:
     return chances
 
 
-def co_occurring(graph: BipartiteGraph, factors: Floats | None, rng: np.random.Generator, n_more: int = 0) -> ItemPairs:
-    """For every edge (u, q) of a user with two items or more, another item of u drawn evenly.
-
-    Beside q ask up to `n_more` others of u's but the drawn one, evenly drawn too, at most as many as there are; as
-    they are drawn one by one, some item may ask twice.
-    """
+def co_occurring(graph: BipartiteGraph, factors: Floats | None, rng: np.random.Generator) -> ItemPairs:
+    """For every edge (u, q) of a user with two items or more, another item of u drawn evenly."""
     edges = graph.user_items
     degrees = edges.degrees()
     chosen = np.flatnonzero(np.repeat(degrees, degrees) > 1)
     owner = np.repeat(np.arange(edges.n_rows), degrees)[chosen]
     start, n = edges.ptr[owner], degrees[owner]
     other = start + (chosen - start + 1 + np.floor(rng.random(len(chosen)) * (n - 1)).astype(np.int64)) % n
-    more = None
-    if n_more:
-        further = 1 + np.floor(rng.random((len(chosen), n_more)) * (n - 1)[:, None]).astype(np.int64)
-        drawn = edges.ids[start[:, None] + (other[:, None] - start[:, None] + further) % n[:, None]]
-        more = np.where(np.arange(n_more) < (n - 2)[:, None], drawn, np.int32(-1))
-    return ItemPairs(edges.ids[chosen], edges.ids[other], _weights(factors, chosen, other), more)
+    return ItemPairs(edges.ids[chosen], edges.ids[other], _weights(factors, chosen, other), other)
 
 
-def next_pairs(
-    events: Interactions, graph: BipartiteGraph, factors: Floats | None, window: float | None, n_more: int = 0
-) -> ItemPairs:
+def next_pairs(events: Interactions, graph: BipartiteGraph, factors: Floats | None, window: float | None) -> ItemPairs:
     """Each event with the one that the same user had right before, unless the item is the same.
-
-    Beside that one ask up to `n_more` others that the user took before it, the latest first.
 
     PinSage section 3.3: pairs "where a user interacted with pin i immediately after she interacted with pin q". Events
     of equal time stay in the order of rows.
@@ -151,28 +154,8 @@ def next_pairs(
     owner = np.repeat(np.arange(graph.n_users), graph.user_items.degrees())
     keys = owner * n_items + graph.user_items.ids
     edge = np.searchsorted(keys, users.astype(np.int64) * n_items + items)
-    more = _before(users, items, place, n_more) if n_more else None
-    return ItemPairs(items[place], items[place + 1], _weights(factors, edge[place], edge[place + 1]), more)
-
-
-def _before(users: Ints, items: Ints, place: Longs, n: int) -> Ints:
-    """The user's of the n events right before those at `place`, but the one that came next; -1 at the end (P, n)."""
-    far = np.minimum(np.arange(1, n + 1), place[:, None])  # 0: nothing is before the first event
-    earlier = place[:, None] - far
-    there = (
-        (far == np.arange(1, n + 1))
-        & (users[earlier] == users[place][:, None])
-        & (items[earlier] != items[place + 1][:, None])
-    )
-    found = np.where(there, items[earlier], np.int32(-1))
-    return np.take_along_axis(found, np.argsort(~there, axis=1, kind="stable"), axis=1)
-
-
-def _shortened(more: Ints, rng: np.random.Generator) -> Ints:
-    """Half of the rows lose all, the others keep the first 1, 2, .. or all of theirs (P, M), whichever is drawn."""
-    n_rows, width = more.shape
-    kept = np.where(rng.random(n_rows) < ALONE, 0, rng.integers(1, width + 1, n_rows))
-    return np.where(np.arange(width) < kept[:, None], more, np.int32(-1))
+    weights = _weights(factors, edge[place], edge[place + 1])
+    return ItemPairs(items[place], items[place + 1], weights, edge[place + 1])
 
 
 def _n_together(graph: BipartiteGraph) -> int:
