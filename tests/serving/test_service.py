@@ -177,12 +177,14 @@ def test_collections_have_what_was_put_with_them(place: Place) -> None:
 
 
 def test_users_bring_a_new_item_to_where_they_are(place: Place) -> None:
-    place.put("fresh", {})
-    before = place.similar("item0").index("fresh") if "fresh" in place.similar("item0") else 1000
-    for user in range(0, 20, 2):
-        place.take(f"user{user}", "fresh")
-    after = place.similar("item0").index("fresh")
-    assert after < before
+    """Nothing else tells the two apart."""
+    for taste in (0, 1):
+        place.put(f"fresh{taste}", {})
+        for user in range(taste, 20, 2):
+            place.take(f"user{user}", f"fresh{taste}")
+    for taste in (0, 1):
+        near = [item for item in place.similar(f"fresh{taste}") if item.startswith("item")][:10]
+        assert [int(item.removeprefix("item")) % 2 for item in near] == [taste] * 10
 
 
 def test_an_item_that_cannot_be_understood_is_refused_and_nothing_changes(place: Place) -> None:
