@@ -265,7 +265,9 @@ def test_several_items_ask_by_the_mean_of_their_vectors() -> None:
         none, (), np.array([0, 3]), none, none, none.reshape(0, 0), (none, none), none, none,  # type: ignore[arg-type]
         more=(np.array([1, 1]), np.array([1, 1])),
     )  # fmt: skip
-    queries = _queries(batch, vectors)
+    queries = _queries(batch, vectors, unit=False)
+    lengths = _queries(batch, vectors, unit=True).norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones(2))
     torch.testing.assert_close(queries, torch.stack([vectors[0], (vectors[3] + 2 * vectors[1]) / 3]))
     queries.sum().backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(vectors.grad, torch.tensor([1, 2 / 3, 0, 1 / 3])[:, None].expand(4, 3))

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from pinfold.config import parse, parse_overrides
+from pinfold.models.pinsage import PinSageConfig
 from pinfold.planning.counts import Counts
-from pinfold.planning.pinsage import distinct, reach, step_memory
+from pinfold.planning.pinsage import asking, distinct, reach, step_memory
 from pinfold.planning.speeds import Speeds
 from pinfold.planning.stages import Plan
 from pinfold.planning.training import plan_training
 from pinfold.run import RunConfig
+from pinfold.sampling.item_pairs import PairsConfig
 
 SPEEDS = Speeds(
     walk_steps=3e7, gathered=6e9, multiplied=8e10, touched=7e9, hashed=1.7e9, written=1e9, edges_sorted=2e7,
@@ -94,3 +96,14 @@ def test_a_batch_reaches_no_more_than_all_items() -> None:
     assert found.rows[-1] <= found.columns[-1] <= found.columns[0]
     total, kept = step_memory(run.model, WORLD)  # type: ignore[arg-type]
     assert 0 < kept < total
+
+
+def test_a_query_asks_with_no_more_items_than_users_have() -> None:
+    config = PinSageConfig()
+    assert config.pairs.history == 10
+    assert asking(config, WORLD) == 1 + 0.5 * 5
+    assert asking(config, replace(WORLD, edges=300_000)) == 1 + 0.5 * 2  # three each
+    assert asking(config, replace(WORLD, edges=200_000)) == 1
+    for alone in (PairsConfig(history=1), PairsConfig(source="file")):
+        assert asking(replace(config, pairs=alone), WORLD) == 1
+    assert reach(config, WORLD).rows[-1] > reach(replace(config, pairs=PairsConfig(history=1)), WORLD).rows[-1]

@@ -52,7 +52,7 @@ class PinSageConfig:
         InformativenessConfig,
         Field(description="what makes the walks of old items take an edge more often; with weighted"),
     ] = InformativenessConfig()
-    guard: Annotated[bool, Field(description="hide a pair's own edge from its ends while it is learned")] = False
+    guard: Annotated[bool, Field(description="hide edges between what asks and the answer in training")] = False
     collections: Annotated[
         bool, Field(description="items also know the features of the users (collections) that have them")
     ] = False
@@ -140,7 +140,8 @@ class PinSage(nn.Module):
         vectors = self(batch)
         device = vectors.device
         places = [torch.from_numpy(part).to(device) for part in (batch.positives, batch.negatives)]
-        queries, (positives, negatives) = _queries(batch, vectors), (embedding(place, vectors) for place in places)
+        queries = _queries(batch, vectors, self._config.unit)
+        positives, negatives = (embedding(place, vectors) for place in places)
         positive = (queries * positives).sum(dim=1)
         if negatives.ndim == 2:
             negative = product(queries, negatives)
@@ -232,14 +233,12 @@ class Shape:
     untaken: Floats  # (1, F') the end of that for an item that nobody took
 
 
-def _queries(batch: ItemBatch, vectors: Tensor) -> Tensor:
-    """The mean (B, D) of the vectors of what asks in each row."""
+def _queries(batch: ItemBatch, vectors: Tensor, unit: bool) -> Tensor:
+    """The mean (B, D) of the vectors of what asks in each row, at length 1 where vectors are."""
     asking, rows, more = (torch.from_numpy(part).to(vectors.device) for part in (batch.queries, *batch.more))
-    queries = embedding(asking, vectors)
-    if not len(rows):
-        return queries
-    counts = 1 + torch.bincount(rows, minlength=len(queries))
-    return queries.index_add(0, rows, embedding(more, vectors)) / counts[:, None]
+    counts = 1 + torch.bincount(rows, minlength=len(asking))
+    queries = embedding(asking, vectors).index_add(0, rows, embedding(more, vectors)) / counts[:, None]
+    return normalize(queries, dim=1) if unit and len(rows) else queries
 
 
 def n_hard(config: ItemNegativesConfig, epoch: int) -> int:

@@ -49,7 +49,7 @@ def reach(config: PinSageConfig, counts: Counts) -> Reach:
     n, negatives = counts.items, config.negatives
     own = 1 if negatives.shared or negatives.negatives in ("in-batch", "mixed") else negatives.batch_size
     drawn = 0 if negatives.negatives == "in-batch" else min(negatives.n_negatives, n) * own
-    seeds = distinct((1 + asking(config)) * negatives.batch_size, n)
+    seeds = distinct((1 + asking(config, counts)) * negatives.batch_size, n)
     evenly = drawn + negatives.hard * negatives.batch_size
     seeds += (n - seeds) * (1 - np.exp(-evenly / max(n, 1)))
     size = min(config.neighborhood.size, max(n - 1, 0))
@@ -64,11 +64,12 @@ def reach(config: PinSageConfig, counts: Counts) -> Reach:
     return Reach(rows, columns, tuple(size * r for r in rows), negatives.batch_size, of_pair + negatives.hard)
 
 
-def asking(config: PinSageConfig) -> float:
-    """How many items a query has in the mean, where users have enough of them."""
+def asking(config: PinSageConfig, counts: Counts) -> float:
+    """How many items a query has in the mean, at most; who has many items asks more often."""
     if config.pairs.source == "file" or config.pairs.history == 1:
         return 1.0
-    return 1 + (1 - ALONE) * config.pairs.history / 2
+    enough = 2 * max(counts.edges / max(counts.users, 1) - 2, 0)
+    return 1 + (1 - ALONE) * min(config.pairs.history / 2, enough)
 
 
 def widths(config: PinSageConfig, counts: Counts) -> list[int]:

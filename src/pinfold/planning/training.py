@@ -118,7 +118,7 @@ class _Training:
         ledger.stage(f"{prefix}neighborhoods", {"inputs being joined": wide}, near, seconds=took)
         n = -(-self._n_pairs(model, edges) // model.negatives.batch_size)
         total, kept = pinsage.step_memory(model, counts)
-        drawn = {"a batch": total, "pairs of an epoch": 40.0 * self._n_pairs(model, edges)}
+        drawn = {"a batch": total, "pairs of an epoch": 48.0 * self._n_pairs(model, edges)}
         held = {"optimizer": footprint.OPTIMIZER, "parameters": 16.0 * pinsage.n_parameters(model, counts)}
         self._train(prefix, drawn, held, kept, n, pinsage.step_seconds(model, counts, speeds))
         wide_all = wide + 4.0 * counts.items * model.dim * max(model.layers - 1, 0)

@@ -20,7 +20,7 @@ NegativesName = Literal["uniform", "popularity", "in-batch", "mixed"]
 
 @options
 class ItemNegativesConfig:
-    """Items that a query is to be told from. An item that the batch pairs with the query never counts."""
+    """Items that a query is to be told from. An item that asks or that the batch pairs with the query never counts."""
 
     batch_size: Annotated[int, Field(ge=2, description="pairs in a step; the paper's are 512 to 4096")] = 2048
     negatives: Annotated[
@@ -196,6 +196,8 @@ def _among(more: tuple[Longs, Ints], place: Longs) -> tuple[Longs, Longs]:
 
 def _own_among(more: tuple[Longs, Ints], negatives: Ints, n_items: int) -> tuple[Longs, Longs]:
     """Which of each row's own negatives (B, N) ask in that row."""
+    if not len(more[0]):
+        return NOTHING, NOTHING
     keys = np.unique(more[0] * n_items + more[1])
     wanted = np.arange(len(negatives))[:, None] * n_items + negatives
     rows, columns = np.nonzero((np.append(keys, -1)[np.searchsorted(keys, wanted)] == wanted) & (negatives >= 0))

@@ -1,6 +1,6 @@
 """Pairs of items (q, i) that belong together: what PinSage learns from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -36,8 +36,9 @@ class PairsConfig:
         Field(
             ge=1,
             description="most items that ask together, by the mean of their vectors: every other query is made of 2 to "
-            "so many items of the same user, as users are when they are answered; file: always one; 1: every query is "
-            "one item (the paper's)",
+            "so many items of the same user, as users are when they are answered, drawn with repeats and at most as "
+            "many as the user has beside the pair's second item; file: always one; 1: every query is one item (the "
+            "paper's)",
         ),
     ] = 10
     informativeness: Annotated[
@@ -72,7 +73,7 @@ class PairSource:
         self._n_more = config.history - 1
         match config.source:
             case "next":
-                self._fixed: ItemPairs | None = next_pairs(events, graph, factors, config.window)
+                self._fixed: ItemPairs | None = self._bare(next_pairs(events, graph, factors, config.window))
             case "file" if given is None:
                 raise ConfigError("pairs.source is 'file', but no pairs are given; set data.pairs to a file")
             case "file":
@@ -95,8 +96,12 @@ class PairSource:
 
     def draw(self, rng: np.random.Generator) -> ItemPairs:
         """The pairs of one epoch, in random order."""
-        pairs = self._fixed if self._fixed is not None else co_occurring(self._graph, self._factors, rng)
+        pairs = self._fixed if self._fixed is not None else self._bare(co_occurring(self._graph, self._factors, rng))
         return pairs.take(rng.permutation(self.n_pairs))
+
+    def _bare(self, pairs: ItemPairs) -> ItemPairs:
+        """Without edges that nobody will ask for."""
+        return pairs if self._n_more else replace(pairs, edges=None)
 
     def company(self, pairs: ItemPairs, rng: np.random.Generator) -> tuple[Longs, Ints]:
         """Rows (E,) of these pairs, rising, and items (E,) that ask together with the rows' queries.
