@@ -35,7 +35,7 @@ def reproduce(name: str, *, data: Path | None = None, out: Path | None = None, s
     from pinfold.studies import ladder
     from pinfold.studies import reproduce as study
     from pinfold.studies.ladder_bench import has_study
-    from pinfold.studies.ladder_tables import study_table
+    from pinfold.studies.ladder_tables import study_tables
     from pinfold.studies.sources import find_run
     from pinfold.studies.tables import reproduction_tables
     from pinfold.terminal import OUT, TerminalProgress
@@ -47,7 +47,7 @@ def reproduce(name: str, *, data: Path | None = None, out: Path | None = None, s
     place = out or Path("pinfold-reproduce") / Path(name).stem
     progress = TerminalProgress()
     if has_study(path := find_run(name)):
-        shown = None if as_json else lambda outcome: OUT.print(study_table(outcome))
+        shown = None if as_json else lambda outcome: OUT.print(*study_tables(outcome, OUT.width), sep="\n")
         _end(ladder.run_study(path, place, data=data, seeds=chosen, only=only, progress=progress, shown=shown), place,
              as_json=as_json)  # fmt: skip
         return

@@ -6,19 +6,47 @@ from rich.table import Table
 from pinfold.studies.ladder_results import Outcome, Study
 from pinfold.studies.results import spread
 
+FRAME = 3  # letters of a column beside its cell
 WHOLE = ("epoch", "cold items", "seconds", "seconds to select")
 
 
-def study_table(outcome: Outcome) -> Table:
-    """A row a variant, a column a figure."""
-    table = Table(title=escape(outcome.group), title_justify="left", caption_justify="left")
-    table.caption = escape(explained(outcome))
-    table.add_column("", overflow="fold")
-    for name in outcome.columns():
-        table.add_column(escape(name), justify="right", overflow="fold")
-    for variant, _ in outcome.rows:
-        table.add_row(escape(variant), *(escape(cell) for cell in _cells(outcome, variant)))
-    return table
+def study_tables(outcome: Outcome, width: int) -> list[Table]:
+    """A row a variant, a column a figure; in several tables where one would be wider than `width` letters."""
+    names = outcome.columns()
+    grid = [
+        [cell.replace(" (", "\n(").replace(" [", "\n[") for cell in _cells(outcome, row)] for row, _ in outcome.rows
+    ]
+    room = width - FRAME - _widest([variant for variant, _ in outcome.rows])
+    parts: list[list[int]] = [[]]
+    left = room
+    for place, name in enumerate(names):
+        needed = FRAME + _widest([name, *(row[place] for row in grid)])
+        if needed > left and parts[-1]:
+            parts.append([])
+            left = room
+        parts[-1].append(place)
+        left -= needed
+    tables = []
+    for part in parts:
+        table = Table(title=escape(outcome.group), title_justify="left", caption_justify="left")
+        table.add_column("", overflow="fold")
+        for place in part:
+            table.add_column(escape(names[place]), justify="right", overflow="fold")
+        for (variant, _), row in zip(outcome.rows, grid, strict=True):
+            table.add_row(escape(variant), *(escape(row[place]) for place in part))
+        tables.append(table)
+    tables[-1].caption = escape(explained(outcome))
+    return tables
+
+
+def _in_two_lines(cell: str) -> str:
+    """The figure, and below it how far it reaches."""
+    return cell.replace(" (", "\n(").replace(" [", "\n[")
+
+
+def _widest(cells: list[str]) -> int:
+    """Letters of the longest line."""
+    return max(len(line) for cell in cells for line in cell.split("\n"))
 
 
 def report(study: Study) -> str:
