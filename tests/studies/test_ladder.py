@@ -287,6 +287,8 @@ def test_studies_that_come_with_pinfold(name: str) -> None:
     variants = resolve(run, config, path)
     assert {"popularity", "content-knn", "item-knn", "walk", "lightgcn", "pinsage"} <= variants.keys()
     assert variants["pinsage"] == run
+    longer = variants.pop("pinsage, longer").train
+    assert (longer.epochs, longer.learning_rate) == (2 * run.train.epochs, run.train.learning_rate)
     assert {
         (one.train.epochs, one.train.learning_rate) for one in variants.values() if one.model.name == "pinsage"
     } == {(run.train.epochs, run.train.learning_rate)}
