@@ -13,30 +13,33 @@ WHOLE = ("epoch", "cold items", "seconds", "seconds to select")
 def study_tables(outcome: Outcome, width: int) -> list[Table]:
     """A row a variant, a column a figure; in several tables where one would be wider than `width` letters."""
     names = outcome.columns()
-    grid = [
-        [cell.replace(" (", "\n(").replace(" [", "\n[") for cell in _cells(outcome, row)] for row, _ in outcome.rows
-    ]
-    room = width - FRAME - _widest([variant for variant, _ in outcome.rows])
-    parts: list[list[int]] = [[]]
-    left = room
-    for place, name in enumerate(names):
-        needed = FRAME + _widest([name, *(row[place] for row in grid)])
-        if needed > left and parts[-1]:
-            parts.append([])
-            left = room
-        parts[-1].append(place)
-        left -= needed
+    variants = [variant for variant, _ in outcome.rows]
+    grid = [[_in_two_lines(cell) for cell in _cells(outcome, variant)] for variant in variants]
+    needed = [FRAME + _widest([name, *column]) for name, *column in zip(names, *grid, strict=True)]
     tables = []
-    for part in parts:
+    for part in _parts(needed, width - FRAME - _widest(variants)):
         table = Table(title=escape(outcome.group), title_justify="left", caption_justify="left")
         table.add_column("", overflow="fold")
         for place in part:
             table.add_column(escape(names[place]), justify="right", overflow="fold")
-        for (variant, _), row in zip(outcome.rows, grid, strict=True):
+        for variant, row in zip(variants, grid, strict=True):
             table.add_row(escape(variant), *(escape(row[place]) for place in part))
         tables.append(table)
     tables[-1].caption = escape(explained(outcome))
     return tables
+
+
+def _parts(needed: list[int], room: int) -> list[list[int]]:
+    """Columns of these widths in order, as many together as have room, but at least one."""
+    parts: list[list[int]] = []
+    left = -1
+    for place, width in enumerate(needed):
+        if width > left:
+            parts.append([])
+            left = room
+        parts[-1].append(place)
+        left -= width
+    return parts
 
 
 def _in_two_lines(cell: str) -> str:
